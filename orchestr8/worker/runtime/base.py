@@ -1,0 +1,201 @@
+"""The verbs of a container runtime, as the agent needs them. Podman serves them for real, a fake for simulation.
+
+A *sandbox* is what the containers of one pod share (network, ipc and uts namespaces). Every sandbox and container
+carries labels; labels are the only memory of what is ours: ``list_sandboxes`` after a restart tells everything.
+Every verb either succeeds, raises an error named here, or is cancelled by the caller's deadline.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from enum import Enum
+from typing import Protocol
+
+import msgspec
+
+from orchestr8.errors import Orchestr8Error
+
+
+class RuntimeUnavailable(Orchestr8Error):
+    """The runtime does not answer; nothing is known about the outcome. Try again later."""
+
+    code = "RuntimeUnavailable"
+
+
+class RuntimeFailed(Orchestr8Error):
+    """The runtime refused or failed the verb; ``message`` is fit for a pod's status."""
+
+    code = "RuntimeFailed"
+
+
+class ImagePullFailed(Orchestr8Error):
+    """The registry or the image is at fault; ``message`` says which and how."""
+
+    code = "ImagePullFailed"
+
+
+class ContainerNotFound(Orchestr8Error):
+    code = "ContainerNotFound"
+
+
+class ContainerPhase(Enum):
+    CREATED = "created"
+    RUNNING = "running"
+    EXITED = "exited"
+
+
+class Mount(msgspec.Struct, frozen=True, kw_only=True):
+    """A bind mount of a path of the host."""
+
+    source: str
+    target: str
+    read_only: bool = False
+
+
+class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
+    pod_uid: str
+    namespace: str
+    name: str
+    hostname: str
+    labels: Mapping[str, str] = {}
+
+
+class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
+    """``network_pid``: a process that lives in the sandbox's network namespace; 0 when it is not running."""
+
+    id: str
+    pod_uid: str
+    labels: Mapping[str, str]
+    network_pid: int
+    created_at: dt.datetime
+    containers: tuple[ContainerState, ...] = ()
+
+
+class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """``memory_bytes``, ``cpu_millis``: limits set in the cgroup, 0 = none. ``cpu_shares``: weight from requests."""
+
+    name: str
+    attempt: int
+    image: str
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = {}
+    working_dir: str = ""
+    mounts: tuple[Mount, ...] = ()
+    memory_bytes: int = 0
+    cpu_millis: int = 0
+    cpu_shares: int = 0
+    pids_limit: int = 4096
+    oom_score_adj: int = 0
+    tty: bool = False
+    stdin: bool = False
+    read_only_root: bool = False
+    user: str = ""
+    labels: Mapping[str, str] = {}
+
+
+class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
+    """What the runtime knows of one container. ``keeper_lost``: its monitor died, so the exit code is unknown (-1)."""
+
+    id: str
+    name: str
+    attempt: int
+    phase: ContainerPhase
+    image: str
+    image_id: str = ""
+    created_at: dt.datetime | None = None
+    started_at: dt.datetime | None = None
+    finished_at: dt.datetime | None = None
+    exit_code: int | None = None
+    oom_killed: bool = False
+    keeper_lost: bool = False
+    pid: int = 0
+    labels: Mapping[str, str] = {}
+
+
+class Image(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    names: tuple[str, ...]
+    size_bytes: int
+
+
+class RuntimeEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Something happened to a container of ours: a reason to look, never a fact to rely on."""
+
+    pod_uid: str
+    container_id: str
+    what: str
+
+
+class LogOptions(msgspec.Struct, frozen=True, kw_only=True):
+    follow: bool = False
+    tail_lines: int | None = None
+    since: dt.datetime | None = None
+    timestamps: bool = False
+    limit_bytes: int | None = None
+
+
+class ExecSpec(msgspec.Struct, frozen=True, kw_only=True):
+    command: tuple[str, ...]
+    tty: bool = False
+    stdin: bool = False
+
+
+class ExecSession(Protocol):
+    """One command inside a running container."""
+
+    async def send(self, data: bytes) -> None: ...
+    async def send_eof(self) -> None: ...
+    async def resize(self, columns: int, rows: int) -> None: ...
+
+    async def receive(self) -> tuple[str, bytes] | None:
+        """The next piece of output as (``"stdout"`` or ``"stderr"``, data); None when the command ended."""
+        ...
+
+    async def exit_code(self) -> int: ...
+
+
+class Runtime(Protocol):
+    async def ping(self) -> None:
+        """Raises RuntimeUnavailable unless the runtime answers."""
+        ...
+
+    async def version(self) -> str: ...
+
+    async def list_sandboxes(self) -> list[Sandbox]:
+        """All sandboxes that carry our label, with all their containers, whatever state they are in."""
+        ...
+
+    async def create_sandbox(self, spec: SandboxSpec) -> Sandbox:
+        """Creates and starts it, without network: the caller attaches one. A second call for one uid fails."""
+        ...
+
+    async def start_sandbox(self, sandbox_id: str) -> Sandbox:
+        """Starts a sandbox whose namespaces were lost (reboot); its network must be attached anew."""
+        ...
+
+    async def remove_sandbox(self, sandbox_id: str) -> None:
+        """Kills what still runs in it and removes everything. An unknown id is success."""
+        ...
+
+    async def create_container(self, sandbox: Sandbox, spec: ContainerSpec) -> str: ...
+    async def start_container(self, container_id: str) -> None: ...
+
+    async def stop_container(self, container_id: str, grace_seconds: float) -> None:
+        """SIGTERM, then SIGKILL after the grace; returns when it has ended. Not running or unknown: success."""
+        ...
+
+    async def remove_container(self, container_id: str) -> None: ...
+    async def inspect_container(self, container_id: str) -> ContainerState: ...
+
+    async def find_image(self, reference: str) -> Image | None: ...
+    async def pull_image(self, reference: str) -> Image: ...
+    async def list_images(self) -> list[Image]: ...
+
+    def events(self) -> AbstractAsyncContextManager[AsyncIterator[RuntimeEvent]]: ...
+    def logs(
+        self, container_id: str, options: LogOptions
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]: ...
+    def exec(self, container_id: str, spec: ExecSpec) -> AbstractAsyncContextManager[ExecSession]: ...
