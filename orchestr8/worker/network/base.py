@@ -1,4 +1,4 @@
-"""The verbs of the node's network, as the agent needs them. Netlink and nftables serve them for real, a fake in simulation.
+"""The verbs of the node's network, as the agent needs them. Netlink and nftables serve them for real, a fake in tests.
 
 Desired state is always given whole; an implementation compares and changes only what differs.
 """
