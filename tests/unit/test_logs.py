@@ -1,0 +1,35 @@
+"""Logs: the same message is let through ten times a minute, then counted."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import structlog
+
+from orchestr8.logs import SAME_MESSAGE_PER_MINUTE, RateLimit, configure, get_logger
+
+
+def test_a_flood_is_counted_and_told_in_the_next_minute() -> None:
+    now = [0.0]
+    limit = RateLimit(lambda: now[0])
+    let_through = 0
+    for _ in range(SAME_MESSAGE_PER_MINUTE + 5):
+        try:
+            limit(None, "info", {"event": "peer gone"})
+            let_through += 1
+        except structlog.DropEvent:
+            pass
+    now[0] = 61.0
+    assert let_through == SAME_MESSAGE_PER_MINUTE
+    assert limit(None, "info", {"event": "peer gone"})["suppressed"] == 5
+
+
+def test_under_systemd_a_line_is_json_behind_its_priority(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(level="info", format="auto", journal=True, role="master", node="m1")
+    get_logger().debug("hidden")
+    get_logger(term=7).warning("leader lost")
+    line = capsys.readouterr().err.strip()
+    assert line.startswith("<4>{")
+    fields = json.loads(line[3:])
+    assert (fields["event"], fields["term"], fields["role"], fields["node"]) == ("leader lost", 7, "master", "m1")
