@@ -16,10 +16,16 @@ RPC_MAX_MAP_ITEMS = 4_096
 RPC_MAX_DEPTH = 32
 RPC_STREAMS_PER_CONNECTION = 64
 RPC_STREAM_WINDOW_MESSAGES = 64  # the sender waits when the other side has not read so many
+RPC_STREAM_WINDOW_BYTES = 1 * MIB  # 64 messages of 4 MiB would be 256 MiB a stream
 RPC_CALLS_IN_FLIGHT = 256
 RPC_CALL_SECONDS_MAX = 300
 RPC_HANDSHAKE_SECONDS = 10
 RPC_KEEPALIVE_SECONDS = 10  # a silent peer is asked; three unanswered close the connection
+RPC_OUTBOX_BYTES = 1 * MIB  # unsent bytes per connection; above, callers and senders wait
+RPC_CONTROL_BYTES = 64 * KIB  # unsent answers to a peer's pings; a peer that asks and never reads is cut off
+RPC_CONNECTIONS = 2_048  # per master; above: refused at once
+RPC_HALF_OPEN = 256  # connections whose handshake is not done
+RPC_ANONYMOUS_SECONDS = 30  # a peer without a certificate has this long to join
 
 # -- the HTTP API -----------------------------------------------------------------------------------
 HTTP_BODY_BYTES = 3 * MIB  # 413 above; Kubernetes allows 3 MiB as well
