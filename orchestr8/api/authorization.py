@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from orchestr8.api.fields import Noun, about, always, empty
-from orchestr8.api.meta import LabelSelectorRequirement, ObjectMeta
+from orchestr8.api.meta import LabelSelectorRequirement, Object, ObjectMeta
 
 
 class FieldSelectorAttributes(Noun, frozen=True, kw_only=True):
@@ -59,7 +59,7 @@ class SubjectAccessReviewStatus(Noun, frozen=True, kw_only=True):
     reason: Annotated[str | None, about("")] = None
 
 
-class SelfSubjectAccessReview(Noun, frozen=True, kw_only=True):
+class SelfSubjectAccessReview(Object, frozen=True, kw_only=True):
     """SelfSubjectAccessReview."""
 
     api_version: str = always("authorization.k8s.io/v1")
@@ -100,7 +100,7 @@ class SubjectRulesReviewStatus(Noun, frozen=True, kw_only=True):
     resource_rules: Annotated[tuple[ResourceRule, ...], about("")] = always(())
 
 
-class SelfSubjectRulesReview(Noun, frozen=True, kw_only=True):
+class SelfSubjectRulesReview(Object, frozen=True, kw_only=True):
     """SelfSubjectRulesReview."""
 
     api_version: str = always("authorization.k8s.io/v1")
@@ -125,7 +125,7 @@ class SelfSubjectReviewStatus(Noun, frozen=True, kw_only=True):
     user_info: Annotated[UserInfo | None, about("")] = None
 
 
-class SelfSubjectReview(Noun, frozen=True, kw_only=True):
+class SelfSubjectReview(Object, frozen=True, kw_only=True):
     """SelfSubjectReview."""
 
     api_version: str = always("authentication.k8s.io/v1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from orchestr8.api.fields import Noun, Time, about, always, empty
-from orchestr8.api.meta import LocalObjectReference, ObjectMeta, ObjectReference
+from orchestr8.api.meta import LocalObjectReference, Object, ObjectMeta, ObjectReference
 
 
 class NamespaceSpec(Noun, frozen=True, kw_only=True):
@@ -31,7 +31,7 @@ class NamespaceStatus(Noun, frozen=True, kw_only=True):
     phase: Annotated[str | None, about("")] = None
 
 
-class Namespace(Noun, frozen=True, kw_only=True):
+class Namespace(Object, frozen=True, kw_only=True):
     """Namespace."""
 
     api_version: str = always("v1")
@@ -41,7 +41,7 @@ class Namespace(Noun, frozen=True, kw_only=True):
     status: Annotated[NamespaceStatus, about("")] = empty(NamespaceStatus)
 
 
-class ConfigMap(Noun, frozen=True, kw_only=True):
+class ConfigMap(Object, frozen=True, kw_only=True):
     """ConfigMap."""
 
     api_version: str = always("v1")
@@ -52,7 +52,7 @@ class ConfigMap(Noun, frozen=True, kw_only=True):
     immutable: Annotated[bool | None, about("", zero_matters=True)] = None
 
 
-class Secret(Noun, frozen=True, kw_only=True):
+class Secret(Object, frozen=True, kw_only=True):
     """Secret."""
 
     api_version: str = always("v1")
@@ -64,7 +64,7 @@ class Secret(Noun, frozen=True, kw_only=True):
     type: Annotated[str | None, about("")] = None
 
 
-class ServiceAccount(Noun, frozen=True, kw_only=True):
+class ServiceAccount(Object, frozen=True, kw_only=True):
     """ServiceAccount."""
 
     api_version: str = always("v1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from orchestr8.api.fields import Int32, MicroTime, Noun, Time, about, always, empty
-from orchestr8.api.meta import ObjectMeta, ObjectReference
+from orchestr8.api.meta import Object, ObjectMeta, ObjectReference
 
 
 class EventSource(Noun, frozen=True, kw_only=True):
@@ -22,7 +22,7 @@ class EventSeries(Noun, frozen=True, kw_only=True):
     last_observed_time: Annotated[MicroTime | None, about("")] = None
 
 
-class Event(Noun, frozen=True, kw_only=True):
+class Event(Object, frozen=True, kw_only=True):
     """Event."""
 
     api_version: str = always("v1")

@@ -14,6 +14,7 @@ from orchestr8.api.authorization import SelfSubjectAccessReview, SelfSubjectRevi
 from orchestr8.api.config import ConfigMap, Namespace, Secret, ServiceAccount
 from orchestr8.api.events import Event
 from orchestr8.api.fields import Noun
+from orchestr8.api.meta import DeleteOptions, Object
 from orchestr8.api.node import Lease, Node
 from orchestr8.api.pod import Binding, Eviction, Pod
 from orchestr8.api.selectors import FieldTerm, matches_fields
@@ -47,7 +48,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     namespaced: bool = True
-    cls: type[Noun]
+    cls: type[Object]
     verbs: tuple[str, ...] = _STORED
     subresources: tuple[Subresource, ...] = ()
     fields: dict[str, Callable[[Any], str | None]] = {}
@@ -232,10 +233,15 @@ KINDS: tuple[Kind, ...] = (
 )
 
 _BY_NAME = {kind.kind: kind for kind in KINDS}
-_BY_CLASS: dict[type[Noun], Kind] = {kind.cls: kind for kind in KINDS}
+_BY_CLASS: dict[type[Object], Kind] = {kind.cls: kind for kind in KINDS}
 _BY_RESOURCE = {(kind.group, kind.version, kind.plural): kind for kind in KINDS}
-# Bodies of subresources; they have no path of their own.
-BODIES: dict[str, type[Noun]] = {"Binding": Binding, "Eviction": Eviction, "Scale": Scale}
+# Bodies of requests that are no kind of their own.
+BODIES: dict[str, type[Noun]] = {
+    "Binding": Binding,
+    "DeleteOptions": DeleteOptions,
+    "Eviction": Eviction,
+    "Scale": Scale,
+}
 
 
 def by_name(name: str) -> Kind:
@@ -246,7 +252,7 @@ def by_name(name: str) -> Kind:
     return found
 
 
-def by_class(cls: type[Noun]) -> Kind:
+def by_class(cls: type[Object]) -> Kind:
     """The kind whose objects are of class ``cls``; KeyError for a class that is none (a bug here)."""
     return _BY_CLASS[cls]
 

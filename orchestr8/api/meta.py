@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
+
+import msgspec
 
 from orchestr8.api.fields import Int32, Int64, Noun, Time, about, always, empty
 
@@ -150,3 +152,48 @@ class LocalObjectReference(Noun, frozen=True, kw_only=True):
     ATOMIC: ClassVar[bool] = True
 
     name: Annotated[str | None, about("")] = None
+
+
+class Object(Noun, frozen=True, kw_only=True):
+    """What every kind has: its name and version, and metadata."""
+
+    api_version: str = always("")
+    kind: str = always("")
+    metadata: Annotated[ObjectMeta, about("Name, labels, owners and what the server records.")] = empty(ObjectMeta)
+
+
+K = TypeVar("K", bound=Object)
+
+
+def with_metadata(obj: K, **changes: Any) -> K:
+    """``obj`` with some fields of its metadata replaced, such as ``labels={...}`` or ``uid="..."``."""
+    return msgspec.structs.replace(obj, metadata=msgspec.structs.replace(obj.metadata, **changes))
+
+
+def owner_reference(owner: Object, controller: bool = True) -> OwnerReference:
+    """The reference that a dependent of ``owner`` carries."""
+    return OwnerReference(
+        api_version=owner.api_version,
+        kind=owner.kind,
+        name=owner.metadata.name,
+        uid=owner.metadata.uid,
+        controller=controller,
+        block_owner_deletion=True,
+    )
+
+
+def controller_of(obj: Object) -> OwnerReference | None:
+    """The one owner that manages ``obj``, if it has one."""
+    return next((owner for owner in obj.metadata.owner_references if owner.controller), None)
+
+
+def object_reference(obj: Object) -> ObjectReference:
+    """What an Event or an endpoint says to point at ``obj``."""
+    return ObjectReference(
+        api_version=obj.api_version,
+        kind=obj.kind,
+        name=obj.metadata.name,
+        namespace=obj.metadata.namespace or None,
+        uid=obj.metadata.uid or None,
+        resource_version=obj.metadata.resource_version,
+    )

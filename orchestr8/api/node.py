@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from orchestr8.api.fields import Int32, Int64, MicroTime, Noun, Quantity, Time, about, always, empty
-from orchestr8.api.meta import ObjectMeta
+from orchestr8.api.meta import Object, ObjectMeta
 
 
 class Taint(Noun, frozen=True, kw_only=True):
@@ -115,7 +115,7 @@ class NodeStatus(Noun, frozen=True, kw_only=True):
     volumes_in_use: Annotated[tuple[str, ...], about("")] = ()
 
 
-class Node(Noun, frozen=True, kw_only=True):
+class Node(Object, frozen=True, kw_only=True):
     """Node."""
 
     api_version: str = always("v1")
@@ -137,7 +137,7 @@ class LeaseSpec(Noun, frozen=True, kw_only=True):
     strategy: Annotated[str | None, about("", zero_matters=True)] = None
 
 
-class Lease(Noun, frozen=True, kw_only=True):
+class Lease(Object, frozen=True, kw_only=True):
     """Lease."""
 
     api_version: str = always("coordination.k8s.io/v1")

@@ -38,7 +38,7 @@ from orchestr8.api.container import (
     VolumeMount,
 )
 from orchestr8.api.fields import Int32, Int64, Noun, Quantity, about, always, empty
-from orchestr8.api.meta import DeleteOptions, LocalObjectReference, ObjectMeta, ObjectReference
+from orchestr8.api.meta import DeleteOptions, LocalObjectReference, Object, ObjectMeta, ObjectReference
 from orchestr8.api.placement import (
     Affinity,
     NodeAffinity,
@@ -275,7 +275,7 @@ class PodTemplateSpec(Noun, frozen=True, kw_only=True):
     spec: Annotated[PodSpec, about("")] = empty(PodSpec)
 
 
-class Pod(Noun, frozen=True, kw_only=True):
+class Pod(Object, frozen=True, kw_only=True):
     """Pod."""
 
     api_version: str = always("v1")
@@ -285,7 +285,7 @@ class Pod(Noun, frozen=True, kw_only=True):
     status: Annotated[PodStatus, about("")] = empty(PodStatus)
 
 
-class Binding(Noun, frozen=True, kw_only=True):
+class Binding(Object, frozen=True, kw_only=True):
     """Binding."""
 
     api_version: str = always("v1")
@@ -294,7 +294,7 @@ class Binding(Noun, frozen=True, kw_only=True):
     target: Annotated[ObjectReference, about("")] = empty(ObjectReference)
 
 
-class Eviction(Noun, frozen=True, kw_only=True):
+class Eviction(Object, frozen=True, kw_only=True):
     """Eviction."""
 
     api_version: str = always("policy/v1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 from orchestr8.api.fields import Int32, IntOrString, Noun, about, always, empty
-from orchestr8.api.meta import Condition, ObjectMeta, ObjectReference
+from orchestr8.api.meta import Condition, Object, ObjectMeta, ObjectReference
 
 
 class ClientIPConfig(Noun, frozen=True, kw_only=True):
@@ -86,7 +86,7 @@ class ServiceStatus(Noun, frozen=True, kw_only=True):
     load_balancer: Annotated[LoadBalancerStatus | None, about("")] = None
 
 
-class Service(Noun, frozen=True, kw_only=True):
+class Service(Object, frozen=True, kw_only=True):
     """Service."""
 
     api_version: str = always("v1")
@@ -126,7 +126,7 @@ class EndpointSubset(Noun, frozen=True, kw_only=True):
     ports: Annotated[tuple[EndpointPort, ...], about("")] = ()
 
 
-class Endpoints(Noun, frozen=True, kw_only=True):
+class Endpoints(Object, frozen=True, kw_only=True):
     """Endpoints."""
 
     api_version: str = always("v1")
@@ -186,7 +186,7 @@ class SliceEndpointPort(Noun, frozen=True, kw_only=True):
     protocol: Annotated[str | None, about("", zero_matters=True)] = None
 
 
-class EndpointSlice(Noun, frozen=True, kw_only=True):
+class EndpointSlice(Object, frozen=True, kw_only=True):
     """EndpointSlice."""
 
     api_version: str = always("discovery.k8s.io/v1")

@@ -9,7 +9,7 @@ import datetime as dt
 import types
 import typing
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -51,7 +51,7 @@ class Field:
     atomic: bool = False
 
 
-@lru_cache(maxsize=None)
+@cache
 def fields_of(cls: type[Noun]) -> dict[str, Field]:
     """The fields of ``cls`` by JSON name, in the order of declaration."""
     hints = typing.get_type_hints(cls, include_extras=True)

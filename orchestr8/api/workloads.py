@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from orchestr8.api.fields import Int32, Int64, IntOrString, Noun, Time, about, always, empty
-from orchestr8.api.meta import LabelSelector, ObjectMeta
+from orchestr8.api.meta import LabelSelector, Object, ObjectMeta
 from orchestr8.api.pod import PodTemplateSpec
 
 
@@ -40,7 +40,7 @@ class ReplicaSetStatus(Noun, frozen=True, kw_only=True):
     terminating_replicas: Annotated[Int32 | None, about("", zero_matters=True)] = None
 
 
-class ReplicaSet(Noun, frozen=True, kw_only=True):
+class ReplicaSet(Object, frozen=True, kw_only=True):
     """ReplicaSet."""
 
     api_version: str = always("apps/v1")
@@ -102,7 +102,7 @@ class DeploymentStatus(Noun, frozen=True, kw_only=True):
     updated_replicas: Annotated[Int32 | None, about("")] = None
 
 
-class Deployment(Noun, frozen=True, kw_only=True):
+class Deployment(Object, frozen=True, kw_only=True):
     """Deployment."""
 
     api_version: str = always("apps/v1")
@@ -125,7 +125,7 @@ class ScaleStatus(Noun, frozen=True, kw_only=True):
     selector: Annotated[str | None, about("")] = None
 
 
-class Scale(Noun, frozen=True, kw_only=True):
+class Scale(Object, frozen=True, kw_only=True):
     """Scale."""
 
     api_version: str = always("autoscaling/v1")
