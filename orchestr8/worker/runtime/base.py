@@ -3,6 +3,7 @@
 A *sandbox* is what the containers of one pod share (network, ipc and uts namespaces). Every sandbox and container
 carries labels; labels are the only memory of what is ours: ``list_sandboxes`` after a restart tells everything.
 Every verb either succeeds, raises an error named here, or is cancelled by the caller's deadline.
+A verb on an id that is unknown raises ContainerNotFound unless its docstring says otherwise.
 """
 
 from __future__ import annotations
@@ -16,6 +17,15 @@ from typing import Protocol
 import msgspec
 
 from orchestr8.errors import Orchestr8Error
+
+LABEL_POD_UID = "io.orchestr8.pod.uid"  # present: ours. Absent: somebody else's, never touched
+LABEL_POD_NAMESPACE = "io.orchestr8.pod.namespace"
+LABEL_POD_NAME = "io.orchestr8.pod.name"
+LABEL_POD_IP = "io.orchestr8.pod.ip"
+LABEL_CONTAINER_NAME = "io.orchestr8.container.name"
+LABEL_CONTAINER_ATTEMPT = "io.orchestr8.container.attempt"
+
+EXIT_CODE_UNKNOWN = -1  # nobody was there to see it: the monitor died or the host went down
 
 
 class RuntimeUnavailable(Orchestr8Error):
@@ -55,6 +65,8 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """``labels`` are added to those that tell pod uid, namespace and name."""
+
     pod_uid: str
     namespace: str
     name: str
@@ -63,7 +75,10 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
-    """``network_pid``: a process that lives in the sandbox's network namespace; 0 when it is not running."""
+    """``network_pid``: a process that lives in the sandbox's network namespace; 0 when it is not running.
+
+    ``containers`` are ordered by name, then attempt.
+    """
 
     id: str
     pod_uid: str
@@ -74,7 +89,10 @@ class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """``memory_bytes``, ``cpu_millis``: limits set in the cgroup, 0 = none. ``cpu_shares``: weight from requests."""
+    """``memory_bytes``, ``cpu_millis``: limits set in the cgroup, 0 = none. ``cpu_shares``: weight from requests.
+
+    ``command`` replaces the image's entry point *and* its arguments; ``args`` alone only the arguments.
+    """
 
     name: str
     attempt: int
@@ -92,12 +110,20 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     tty: bool = False
     stdin: bool = False
     read_only_root: bool = False
+    privileged: bool = False
+    no_new_privileges: bool = False
+    capabilities_add: tuple[str, ...] = ()
+    capabilities_drop: tuple[str, ...] = ()
     user: str = ""
     labels: Mapping[str, str] = {}
 
 
 class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
-    """What the runtime knows of one container. ``keeper_lost``: its monitor died, so the exit code is unknown (-1)."""
+    """What the runtime knows of one container.
+
+    ``exit_code`` is EXIT_CODE_UNKNOWN when nobody saw it end: its monitor died (``keeper_lost``) or the host crashed.
+    ``oom_killed``: the main process itself died of it.
+    """
 
     id: str
     name: str
@@ -180,22 +206,39 @@ class Runtime(Protocol):
         """Kills what still runs in it and removes everything. An unknown id is success."""
         ...
 
-    async def create_container(self, sandbox: Sandbox, spec: ContainerSpec) -> str: ...
-    async def start_container(self, container_id: str) -> None: ...
+    async def create_container(self, sandbox: Sandbox, spec: ContainerSpec) -> str:
+        """Its id. The image must be here already; (name, attempt) taken already: RuntimeFailed."""
+        ...
+
+    async def start_container(self, container_id: str) -> ContainerState:
+        """The state right after the start; a process that cannot be executed raises RuntimeFailed."""
+        ...
 
     async def stop_container(self, container_id: str, grace_seconds: float) -> None:
         """SIGTERM, then SIGKILL after the grace; returns when it has ended. Not running or unknown: success."""
         ...
 
-    async def remove_container(self, container_id: str) -> None: ...
+    async def remove_container(self, container_id: str) -> None:
+        """Kills it if it still runs. An unknown id is success."""
+        ...
+
     async def inspect_container(self, container_id: str) -> ContainerState: ...
 
     async def find_image(self, reference: str) -> Image | None: ...
-    async def pull_image(self, reference: str) -> Image: ...
+    async def pull_image(self, reference: str) -> Image:
+        """Takes as long as the caller's deadline allows; raises ImagePullFailed."""
+        ...
+
     async def list_images(self) -> list[Image]: ...
 
-    def events(self) -> AbstractAsyncContextManager[AsyncIterator[RuntimeEvent]]: ...
-    def logs(
-        self, container_id: str, options: LogOptions
-    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]: ...
-    def exec(self, container_id: str, spec: ExecSpec) -> AbstractAsyncContextManager[ExecSession]: ...
+    def events(self) -> AbstractAsyncContextManager[AsyncIterator[RuntimeEvent]]:
+        """Ends of processes and the like, from now on. A reader that falls far behind misses some: list again."""
+        ...
+
+    def logs(self, container_id: str, options: LogOptions) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Whole lines in pieces; following ends when the container has ended."""
+        ...
+
+    def exec(self, container_id: str, spec: ExecSpec) -> AbstractAsyncContextManager[ExecSession]:
+        """Leaving the context early kills the command."""
+        ...
