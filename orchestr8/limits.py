@@ -33,7 +33,15 @@ HTTP_HEADER_BYTES = 64 * KIB
 HTTP_HEADER_SECONDS = 10  # TLS handshake and headers must be done by then (slowloris)
 HTTP_WRITE_SECONDS = 30  # a client that stops reading is cut off
 HTTP_IDLE_SECONDS = 300
-HTTP_CONNECTIONS = 4_000
+HTTP_CONNECTIONS = 4_000  # above: 429 at once
+HTTP_HALF_OPEN = 256  # connections whose TLS handshake is not done; above: closed at once
+HTTP_BODIES_BYTES = 64 * MIB  # request bodies held at the same time for all clients; 429 above
+HTTP_BODY_SECONDS = 60  # a body must have arrived by then
+HTTP_REQUEST_SECONDS = 30  # a request that is no stream is answered by then
+HTTP_GOODBYE_SECONDS = 2  # how long a closing connection is waited for
+HTTP_SOCKET_MESSAGE_BYTES = 1 * MIB
+YAML_BYTES = 256 * KIB  # clients turn YAML into JSON themselves; parsing it is slow
+YAML_NODES = 20_000
 JSON_DEPTH = 32  # 400 above; recursion is attackers' ground
 
 # -- objects and the store ----------------------------------------------------------------------------
@@ -46,6 +54,7 @@ APPEND_BATCH_BYTES = 4 * MIB
 PROPOSALS_IN_FLIGHT = 1_024  # above: 429 at once, not a hidden queue
 STORE_OBJECTS = 100_000
 STORE_BYTES = 128 * MIB  # deletes still pass above it
+DECODED_OBJECTS = 32_768  # kept decoded (a pod takes 6 KiB so); the rest is decoded again when it is read
 HISTORY_CHANGES = 16_384  # watchers older than this list again
 REQUEST_IDS_KEPT = 16_384  # a retry older than this many commands may apply twice
 WATCH_BUFFER_CHANGES = 1_024  # a slower watcher is told Expired
@@ -61,6 +70,10 @@ COMMANDS_IN_TICK = 4
 LOG_ENTRIES_BEFORE_SNAPSHOT = 20_000
 LOG_ENTRIES_KEPT_AFTER_SNAPSHOT = 10_000
 SNAPSHOT_CHUNK_BYTES = 256 * KIB
+LOG_BYTES_BEFORE_SNAPSHOT = 64 * MIB
+LOG_BYTES_KEPT_AFTER_SNAPSHOT = 16 * MIB  # a follower that is further behind gets the snapshot
+JOURNAL_SEGMENT_BYTES = 16 * MIB  # old segments are deleted whole
+LOG_ENTRY_TXNS = 512
 
 # -- nodes ----------------------------------------------------------------------------------------------
 HEARTBEAT_SECONDS = 1.0

@@ -12,7 +12,7 @@ from datetime import datetime
 
 import msgspec
 
-from orchestr8.store.stored import Object
+from orchestr8.api.meta import Object
 
 
 class Create(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ import msgspec
 from orchestr8 import limits
 from orchestr8.errors import CorruptState, Orchestr8Error
 from orchestr8.store.command import Key, Result
-from orchestr8.store.stored import Stored, restore
+from orchestr8.store.stored import Decoded, Stored, restore
 
 FORMAT = 1
 OBJECTS_PER_CHUNK = 500
@@ -63,7 +63,12 @@ def write(head: Head, objects: Sequence[Stored], requests: Sequence[tuple[str, R
     yield _encoder.encode(_End(count, checksum.digest()))
 
 
-def read(chunks: Iterable[bytes], take: Callable[[Stored], None], remember: Callable[[str, Result], None]) -> Head:
+def read(
+    chunks: Iterable[bytes],
+    decoded: Decoded,
+    take: Callable[[Stored], None],
+    remember: Callable[[str, Result], None],
+) -> Head:
     """Gives every object to ``take`` and every remembered request to ``remember``. Raises CorruptState."""
     checksum = _checksum()
     head: Head | None = None
@@ -85,7 +90,7 @@ def read(chunks: Iterable[bytes], take: Callable[[Stored], None], remember: Call
                     )
             case _Objects() if head is not None:
                 for key, revision, json in part.objects:
-                    take(_restore(key, json, revision))
+                    take(_restore(key, json, revision, decoded))
             case _Requests() if head is not None:
                 for request_id, result in part.requests:
                     remember(request_id, result)
@@ -133,9 +138,9 @@ def _decode(chunk: bytes, number: int) -> Head | _Objects | _Requests | _End:
         raise CorruptState(f"snapshot chunk {number} cannot be read ({error}): {_BROKEN}") from error
 
 
-def _restore(key: Key, json: bytes, revision: int) -> Stored:
+def _restore(key: Key, json: bytes, revision: int, decoded: Decoded) -> Stored:
     try:
-        return restore(key, json, revision)
+        return restore(key, json, revision, decoded)
     except (Orchestr8Error, msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
         raise CorruptState(
             f'snapshot holds {key.kind} "{key.name}", which cannot be read ({error}): {_BROKEN}'

@@ -43,7 +43,7 @@ from orchestr8.store.command import (
 )
 from orchestr8.store.history import Change, History
 from orchestr8.store.index import Index
-from orchestr8.store.stored import Stored, accept
+from orchestr8.store.stored import Decoded, Stored, accept
 from orchestr8.store.view import View
 
 # An update may go this much above limits.STORE_BYTES, so that a full store can still be worked on while it is emptied.
@@ -60,6 +60,7 @@ class State:
         self.leader = ""
         self._index = Index()
         self._history = History(0)
+        self._decoded = Decoded()
         self._results: OrderedDict[str, Result] = OrderedDict()
         self._sum = 0
 
@@ -134,7 +135,7 @@ class State:
                 before = len(found.json) if found is not None else 0
             stored = None
             if isinstance(write, Put):
-                stored = _accept(write, revision)
+                stored = self._accept(write, revision)
                 created = created or before == 0
                 grown = grown or stored.obj.metadata.deletion_timestamp is None
             elif before == 0:
@@ -150,6 +151,12 @@ class State:
         if grown and total > max(bound, self._index.json_bytes):
             raise LimitExceeded(f"the store holds {self._index.json_bytes} of {bound} bytes: delete objects first")
         return prepared
+
+    def _accept(self, put: Put, revision: int) -> Stored:
+        try:
+            return accept(put.key, put.data, revision, self._decoded)
+        except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
+            raise Invalid(f"{describe(put.key)}: {error}") from error
 
     def _write(self, key: Key, stored: Stored | None) -> None:
         self.revision += 1
@@ -195,7 +202,7 @@ class State:
     def load(cls, chunks: Iterable[bytes]) -> State:
         """The state that ``dump`` wrote. Raises CorruptState for damaged, missing or foreign chunks."""
         state = cls()
-        head = snapshot.read(chunks, state._restore, state._results.__setitem__)
+        head = snapshot.read(chunks, state._decoded, state._restore, state._results.__setitem__)
         state.revision, state.claim, state.leader = head.revision, head.claim, head.leader
         state._history = History(head.revision)
         snapshot.verify(head, state.digest())
@@ -209,13 +216,6 @@ class State:
 def _check_request_id(command: Command) -> None:
     if len(command.request_id) > REQUEST_ID_CHARS:
         raise BadRequest(f"request id of {len(command.request_id)} characters: at most {REQUEST_ID_CHARS}")
-
-
-def _accept(put: Put, revision: int) -> Stored:
-    try:
-        return accept(put.key, put.data, revision)
-    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
-        raise Invalid(f"{describe(put.key)}: {error}") from error
 
 
 def _fingerprint(stored: Stored) -> int:

@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from orchestr8.api import selectors
+from orchestr8.api.meta import Object
 from orchestr8.api.pod import Pod
 from orchestr8.errors import Expired
 from orchestr8.store.command import Key
 from orchestr8.store.history import History
-from orchestr8.store.index import Index, Names, node_of, owner_uids
-from orchestr8.store.stored import Object, Stored
+from orchestr8.store.index import Index, node_of, owner_uids
+from orchestr8.store.stored import Stored
 
 T = TypeVar("T", bound=Object)
 
@@ -63,8 +64,9 @@ class View:
         if room is None:
             return []
         equalities = [(each.key, each.values[0]) for each in selector.requirements if _is_equality(each)]
-        groups: builtins.list[Names] = [room.by_label.get(label, {}) for label in equalities]
-        names = sorted(min(groups, key=len)) if groups else room.sorted_names
+        groups = [room.by_label.get(label, {}) for label in equalities]
+        smallest = min(groups, key=len) if groups else None
+        names = sorted(smallest) if smallest is not None else room.sorted_names
         candidates = (room.objects[name] for name in names)
         return [stored for stored in candidates if selector.matches(stored.obj.metadata.labels)]
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from orchestr8 import limits
 from orchestr8.api.config import ConfigMap
+from orchestr8.api.pod import Pod
 from orchestr8.errors import CorruptState, Expired
 from orchestr8.store import snapshot
 from orchestr8.store.command import Claim
@@ -23,7 +24,7 @@ def test_what_was_dumped_is_what_is_loaded() -> None:
     state = whole()
     loaded = State.load(state.dump())
     assert (loaded.revision, loaded.claim, loaded.leader) == (3, 1, "m1")
-    assert loaded.view().stored_list("Pod") == state.view().stored_list("Pod")
+    assert loaded.view().list(Pod) == state.view().list(Pod)
     assert loaded.view().pods_on("n1") == state.view().pods_on("n1")
     assert run(loaded, txn(put(pod("z")), request_id="r1")) == run(state, txn(put(pod("z")), request_id="r1"))
 
