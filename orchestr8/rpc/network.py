@@ -11,14 +11,18 @@ import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-import structlog
 import trio
 
 from orchestr8 import limits
 from orchestr8.errors import ConfigError, Unauthenticated, Unavailable
+from orchestr8.logs import get_logger
 from orchestr8.rpc.service import Peer
 
-_log = structlog.get_logger("orchestr8.rpc")
+_log = get_logger()
+
+# The server's first byte. In TLS 1.3 a client is done before the server has looked at its certificate; without this
+# byte a refusal would look like a connection lost in the middle of a call.
+_WELCOME = b"8"
 
 StreamHandler = Callable[[trio.abc.Stream, Peer], Awaitable[None]]
 
@@ -58,6 +62,7 @@ class TlsNetwork:
             stream = trio.SSLStream(tcp, self._client, server_hostname=host, https_compatible=True)
             try:
                 await stream.do_handshake()
+                welcome = await stream.receive_some(len(_WELCOME))
             except trio.BrokenResourceError as error:
                 await trio.aclose_forcefully(stream)
                 if isinstance(error.__cause__, ssl.SSLCertVerificationError):
@@ -67,7 +72,10 @@ class TlsNetwork:
             except trio.Cancelled:
                 await trio.aclose_forcefully(stream)
                 raise
-            return stream, peer_of(stream, address)
+            if welcome == _WELCOME:
+                return stream, peer_of(stream, address)
+            await trio.aclose_forcefully(stream)
+            raise Unavailable(f"{address} refused this connection: its log says why (wrong certificate, or too many)")
         raise Unavailable(f"no answer from {address} within {limits.RPC_HANDSHAKE_SECONDS} s")
 
     async def serve(
@@ -108,6 +116,7 @@ class TlsNetwork:
             stream = trio.SSLStream(tcp, self._server, server_side=True, https_compatible=True)
             with trio.move_on_after(limits.RPC_HANDSHAKE_SECONDS):
                 await stream.do_handshake()
+                await stream.send_all(_WELCOME)
                 return stream, peer_of(stream, address)
             _log.warning("handshake timed out", address=address)
         except trio.BrokenResourceError as error:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-import structlog
 import trio
 
 from orchestr8 import limits
 from orchestr8.errors import OutcomeUnknown, RemoteProtocolError, Unavailable
+from orchestr8.logs import get_logger
 from orchestr8.rpc.live import Connection, live
 from orchestr8.rpc.network import Network
 from orchestr8.rpc.service import Peer, Service
 
 __all__ = ["serve"]
 
-_log = structlog.get_logger("orchestr8.rpc")
+_log = get_logger()
 
 
 async def serve(

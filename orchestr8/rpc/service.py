@@ -24,6 +24,11 @@ class Peer:
     roles: frozenset[str]
     address: str
 
+    @property
+    def short_name(self) -> str:
+        """``w1`` of ``system:node:w1``: the name of the Node object, or of the master in [members]."""
+        return self.name.rpartition(":")[2]
+
 
 class MessageStream(Protocol):
     """The messages of one stream, as both the opener and the handler see it (live.py)."""
