@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
@@ -80,7 +80,10 @@ def load(certificate_pem: bytes, key_pem: bytes) -> Authority:
 
 def spki_sha256(certificate_pem: bytes) -> str:
     """Hex SHA-256 of the certificate's public key: what a join token pins. Equal after the CA is re-issued."""
-    public_key = certificate_from_pem(certificate_pem).public_key()
+    try:
+        public_key = certificate_from_pem(certificate_pem).public_key()
+    except (UnsupportedAlgorithm, ValueError) as error:
+        raise CorruptState(f"this certificate carries no key that can be read: {error}") from error
     der = public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(der).hexdigest()
 
@@ -89,7 +92,7 @@ def check_issued(ca: x509.Certificate, certificate: x509.Certificate) -> None:
     """Raises Unauthenticated unless ``ca`` signed ``certificate``. Says nothing about its dates."""
     try:
         certificate.verify_directly_issued_by(ca)
-    except (InvalidSignature, ValueError, TypeError) as error:
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError) as error:
         raise Unauthenticated("this certificate was not issued by the cluster's CA") from error
 
 
@@ -106,7 +109,7 @@ def key_to_pem(key: PrivateKey) -> bytes:
 def key_from_pem(pem: bytes) -> PrivateKey:
     try:
         key = serialization.load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise CorruptState(f"this is not a private key in PEM: {error}") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise CorruptState("keys of this cluster are EC P-256; this one is another kind")

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -112,9 +113,9 @@ def read_request(csr_pem: bytes) -> Request:
     try:
         request = x509.load_pem_x509_csr(csr_pem)
         valid = request.is_signature_valid
-    except (ValueError, TypeError) as error:
+        key = request.public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise BadRequest(f"csr_pem is not a certificate request in PEM: {error}") from error
-    key = request.public_key()
     if not valid or not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise BadRequest("csr_pem must be signed by the EC P-256 key that it carries")
     try:

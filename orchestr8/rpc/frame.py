@@ -116,7 +116,7 @@ def _refuse_extension(code: int, data: bytes) -> Any:
 def _too_deep(value: Any) -> bool:
     """Whether containers are nested more than RPC_MAX_DEPTH deep. Walks level by level, without recursion."""
     level = [value]
-    for _ in range(limits.RPC_MAX_DEPTH + 1):
+    for _ in range(limits.RPC_MAX_DEPTH):
         below: list[Any] = []
         for item in level:
             kind = type(item)
