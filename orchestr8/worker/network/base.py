@@ -27,7 +27,9 @@ class Backend(msgspec.Struct, frozen=True, order=True):
 class ServicePort(msgspec.Struct, frozen=True, kw_only=True):
     """One (address, protocol, port) that is translated to backends. ``node_port`` 0: none.
 
-    ``affinity_seconds`` 0: none. ``local_only``: NodePort traffic goes to backends of this node and keeps its source.
+    ``name``: ``namespace/service/port``, unique. ``protocol``: tcp or udp. ``backends``: of all nodes; those of this
+    node again in ``local_backends``. ``affinity_seconds`` 0: none. ``local_only``: NodePort traffic from elsewhere goes
+    to backends of this node and keeps its source. ``internal_local_only``: so does traffic to the cluster address.
     """
 
     name: str
@@ -39,6 +41,7 @@ class ServicePort(msgspec.Struct, frozen=True, kw_only=True):
     local_backends: tuple[Backend, ...] = ()
     affinity_seconds: int = 0
     local_only: bool = False
+    internal_local_only: bool = False
 
 
 class NodeRoute(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,11 +54,13 @@ class NodeRoute(msgspec.Struct, frozen=True, kw_only=True):
 
 class PodNetwork(Protocol):
     async def open(self, node_ip: str, pod_cidr: str, service_cidr: str) -> None:
-        """Prepares the host (forwarding, gateway address, own nft table). May be called again with the same values."""
+        """Prepares the host (forwarding, gateway address, route for Services). Links, routes and Services of an earlier
+        run stay in force until they are changed. ``pod_cidr`` may be "" until the node has one; call again then."""
         ...
 
     async def attach(self, pod_uid: str, network_pid: int, ip: str) -> None:
-        """Gives the network namespace of ``network_pid`` the address; already so: success."""
+        """Gives the network namespace of ``network_pid`` the address; already so: success. A namespace that was lost
+        (the sandbox was started anew) is attached anew."""
         ...
 
     async def detach(self, pod_uid: str) -> None:
@@ -63,13 +68,17 @@ class PodNetwork(Protocol):
         ...
 
     async def attached(self) -> Mapping[str, str]:
-        """Pod uid -> address of every link of ours on this host."""
+        """Pod uid -> address of every link of ours on this host; "" for a link that was only half made."""
         ...
 
-    async def sync_routes(self, routes: tuple[NodeRoute, ...]) -> None: ...
+    async def sync_routes(self, routes: tuple[NodeRoute, ...]) -> None:
+        """Routes to all other nodes and no more. Those that the kernel takes are set even if it refuses some.
+        After a start call it before ``sync_services``: what is not a pod or a node is left by the node's address."""
+        ...
 
     async def sync_services(self, ports: tuple[ServicePort, ...]) -> None:
-        """Replaces the whole table in one transaction and removes UDP flows to backends that are gone."""
+        """Replaces the whole table in one transaction and removes UDP flows to backends that are gone. Calls that come
+        quickly one after the other are made one: each returns when its ports, or newer ones, are in force."""
         ...
 
     async def close(self) -> None:
