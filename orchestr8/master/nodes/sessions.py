@@ -89,9 +89,10 @@ class WorkerSessions:
 
     async def on_connection(self, connection: Connection) -> None:
         """Runs beside every connection that this master accepts; remembers it while it lives if it is a worker's."""
-        if NODES not in connection.peer.roles:
-            return
-        node = node_name(connection.peer)
+        try:
+            node = node_name(connection.peer)
+        except Forbidden:
+            return  # another master, or a host that has come to join
         self._workers[node] = connection
         self._heartbeats.connected(node, trio.current_time())
         self._tell_now()
