@@ -27,7 +27,7 @@ def rpc_client(ca_pem: bytes, identity: Identity | None = None) -> ssl.SSLContex
     context.load_verify_locations(cadata=ca_pem.decode("ascii"))
     context.set_alpn_protocols(_ALPN_RPC)
     if identity is not None:
-        _load(context, identity)
+        reload(context, identity)
     return context
 
 
@@ -50,7 +50,7 @@ def api_server(identity: Identity) -> ssl.SSLContext:
 
 def reload(context: ssl.SSLContext, identity: Identity) -> None:
     """A renewed certificate for the connections that ``context`` accepts from now on."""
-    _load(context, identity)
+    reload(context, identity)
 
 
 def _server(identity: Identity) -> ssl.SSLContext:
@@ -59,12 +59,15 @@ def _server(identity: Identity) -> ssl.SSLContext:
     context.load_verify_locations(cadata=identity.ca_pem.decode("ascii"))
     context.num_tickets = 0  # no resumption: each connection proves its certificate anew, and idle ones stay small
     context.options |= ssl.OP_NO_RENEGOTIATION
-    _load(context, identity)
+    reload(context, identity)
     return context
 
 
-def _load(context: ssl.SSLContext, identity: Identity) -> None:
-    """``load_cert_chain`` takes only paths: hand it memory, so that a key never lies in a temporary file."""
+def reload(context: ssl.SSLContext, identity: Identity) -> None:
+    """New connections of ``context`` show this certificate.
+
+    ``load_cert_chain`` takes only paths: it is handed memory, so that a key never lies in a temporary file.
+    """
     descriptor = os.memfd_create("identity", os.MFD_CLOEXEC)
     try:
         os.write(descriptor, identity.certificate_pem + identity.key_pem)

@@ -1,9 +1,10 @@
 """Where a master hands out certificates: the public methods ``pki.ca``, ``node.join`` and ``pki.renew``.
 
     pki.ca      {}                                             -> {ca_pem}
-    node.join   {token_id, secret, name, role, csr_pem}        -> {certificate_pem, ca_pem, masters[, ca_key_pem]}
+    node.join   {token_id, secret, name, role, csr_pem}        -> {certificate_pem, ca_pem, masters}
     pki.renew   {certificate_pem, csr_pem}                     -> {certificate_pem, ca_pem}
 
+A master that joins also gets ``ca_key_pem`` and ``members``.
 A use of a token is spent in one transaction on the replicated state, together with the check that no node of that name
 exists: two masters cannot both accept the last use, and a token cannot take over a node. A master that joins before
 the first quorum spends a token of bootstrap.py. All three are for callers without a certificate, so each try counts.
@@ -100,13 +101,14 @@ class Desk:
         self._attempts.forgive(host)
         certificate_pem = certificates.issue(self._authority, key, subject, self._clock.now())
         self._log.info("joined", address=host, name=wanted.name, role=wanted.role)
-        answer = {
+        answer: dict[str, Any] = {
             "certificate_pem": certificate_pem,
             "ca_pem": self._authority.certificate_pem,
             "masters": list(self._members.values()),
         }
         if wanted.role == "master":
             answer["ca_key_pem"] = self._authority.key_pem
+            answer["members"] = dict(self._members)
         return answer
 
     async def renew(self, peer: Peer, params: Any) -> dict[str, Any]:

@@ -23,10 +23,11 @@ from orchestr8.rpc.network import TlsNetwork
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """``masters``: RPC addresses to dial from now on. ``authority`` only for a master."""
+    """``masters``: RPC addresses to dial from now on. ``authority`` and ``members`` (name -> address) for a master."""
 
     identity: Identity
     masters: tuple[str, ...]
+    members: dict[str, str]
     authority: ca.Authority | None = field(default=None, repr=False)
 
 
@@ -60,6 +61,7 @@ class _JoinAnswer(msgspec.Struct, frozen=True, kw_only=True):
     ca_pem: bytes
     masters: tuple[str, ...]
     ca_key_pem: bytes | None = None
+    members: dict[str, str] = {}
 
 
 class _RenewAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +91,7 @@ async def _join(
     answer = _read(await _ask(addresses, network, "node.join", params), _JoinAnswer)
     identity = Identity(told.ca_pem, _own(answer.certificate_pem, key), ca.key_to_pem(key))
     authority = ca.load(told.ca_pem, answer.ca_key_pem) if answer.ca_key_pem is not None else None
-    return Joined(identity, answer.masters, authority)
+    return Joined(identity, answer.masters, answer.members, authority)
 
 
 async def _ask(addresses: Sequence[str], network: TlsNetwork, method: str, params: Any) -> Any:

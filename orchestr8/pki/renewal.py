@@ -21,7 +21,7 @@ from orchestr8.pki.files import Identity, load_identity, save_identity
 
 _LONGEST_SLEEP_SECONDS = 3600.0
 _RETRY_SECONDS = 600.0
-# All nodes that joined on one day do not come back on one day: 5 of 90 days, either way.
+# All nodes that joined on one day do not come back on one day: they spread over 5 of 90 days.
 _JITTER = 5 / 90
 
 
@@ -70,6 +70,9 @@ async def keep_fresh(
             log.warning("certificate not renewed yet", reason=error.message)
             await trio.sleep(_RETRY_SECONDS)
             continue
+        if due_at(identity, source) <= clock.now():
+            log.warning("the renewed certificate is due already: is this host's clock right?")
+            await trio.sleep(_LONGEST_SLEEP_SECONDS)
         use(identity)
         due = due_at(identity, source)
         log.info("certificate renewed", until=certificates.read(identity.certificate_pem).not_after.isoformat())
@@ -82,4 +85,4 @@ def is_expired(identity: Identity, now: dt.datetime) -> bool:
 
 def due_at(identity: Identity, source: random.Random) -> dt.datetime:
     known = certificates.read(identity.certificate_pem)
-    return known.renew_at + (known.not_after - known.not_before) * source.uniform(-_JITTER, _JITTER)
+    return known.renew_at + (known.not_after - known.not_before) * source.uniform(0, _JITTER)
