@@ -48,11 +48,6 @@ def api_server(identity: Identity) -> ssl.SSLContext:
     return context
 
 
-def reload(context: ssl.SSLContext, identity: Identity) -> None:
-    """A renewed certificate for the connections that ``context`` accepts from now on."""
-    reload(context, identity)
-
-
 def _server(identity: Identity) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.verify_mode = ssl.CERT_OPTIONAL
