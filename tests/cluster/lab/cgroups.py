@@ -15,6 +15,7 @@ from pathlib import Path
 ROOT = Path("/sys/fs/cgroup")
 _PREFIX = "o8lab-"
 _REMOVE_SECONDS = 5.0
+_CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")  # what podman uses, on v2
 
 
 def is_unified() -> bool:
@@ -133,7 +134,8 @@ def _create_unified(lab_id: str, host: str) -> Path:
 
 
 def _enable_controllers(folder: Path) -> None:
-    wanted = " ".join(f"+{name}" for name in (folder / "cgroup.controllers").read_text().split())
+    available = (folder / "cgroup.controllers").read_text().split()
+    wanted = " ".join(f"+{name}" for name in available if name in _CONTROLLERS)
     (folder / "cgroup.subtree_control").write_text(wanted)
 
 

@@ -241,6 +241,8 @@ class Host:
         self.write("/etc/hostname", f"{self.name}\n")
         self.write("/etc/hosts", hosts_file)
         self.write("/etc/machine-id", f"{uuid.uuid4().hex}\n")
+        # The machine's own is often a link into /run, which is empty here; and there is nobody to ask.
+        self.write("/etc/resolv.conf", "options timeout:1 attempts:1\n")
         self.write("/etc/containers/containers.conf", _CONTAINERS_CONF)
         self.write("/etc/containers/registries.conf", _REGISTRIES_CONF.format(registry=registry))
 

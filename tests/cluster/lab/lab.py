@@ -90,7 +90,12 @@ class Lab:
 
     def outside_command(self, argv: Sequence[str]) -> list[str]:
         """The full command line for ``outside``."""
-        return ["nsenter", f"--net=/run/netns/{self._segment.netns}", "--", *argv]
+        return ["nsenter", f"--net=/run/netns/{self.segment}", "--", *argv]
+
+    @property
+    def segment(self) -> str:
+        """The name of the segment's own network namespace, for ``Inside``."""
+        return self._segment.netns
 
     # -- cables -------------------------------------------------------------------------------------
 
