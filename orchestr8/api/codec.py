@@ -104,6 +104,11 @@ def load_json(data: bytes) -> tuple[Any, list[str]]:
     return value, duplicates
 
 
+def check_depth(value: Any) -> None:
+    """Raises BadRequest for a value nested deeper than ``JSON_DEPTH``."""
+    _inspect(value, "", 1, [])
+
+
 # -- reading as Kubernetes does --------------------------------------------------------------------
 
 
