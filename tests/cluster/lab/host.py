@@ -35,7 +35,7 @@ default_ulimits = ["nofile=20000:20000", "nproc=4096:4096"]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 runtime = "crun"
-image_copy_tmp_dir = "storage"
+image_copy_tmp_dir = "/var/lib/containers/tmp"
 [network]
 network_backend = "netavark"
 """
@@ -262,6 +262,7 @@ mount -t tmpfs tmpfs /dev/shm
 {overlays}
 mkdir -p /var/lib/containers
 mount --bind {self.folder}/containers /var/lib/containers
+mkdir -p /var/lib/containers/tmp
 mount --bind {self.folder}/boot_id /proc/sys/kernel/random/boot_id
 echo ready
 exec catatonit -P >/dev/null

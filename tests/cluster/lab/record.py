@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tests.cluster.lab import cgroups
 
+# On a real disk, and not below what each host has of its own (/etc, /root, /var/lib, /run).
 BASE = Path(os.environ.get("ORCHESTR8_LAB_DIR", "/var/tmp"))
 _PREFIX = "o8lab-"
 _NETNS = Path("/run/netns")
