@@ -1,8 +1,8 @@
 """Ends the monitors that Podman leaves behind an exec.
 
 After an exec started through the API its conmon sleeps 300 s before it lets Podman forget the session; an exec probe
-every few seconds would pile up hundreds of them, and removing the container waits three seconds for them. SIGTERM ends that
-sleep, and the clean-up behind it runs at once. All functions read /proc and belong in a thread.
+every few seconds would pile up hundreds of them, and removing the container waits three seconds for them. SIGTERM ends
+that sleep, and the clean-up behind it runs at once. All functions read /proc and belong in a thread.
 """
 
 from __future__ import annotations
