@@ -106,3 +106,7 @@ def _sidecars(pod: Pod) -> set[str]:
 
 def _is_ready_sidecar(pod: Pod, status: ContainerStatus) -> bool:
     return status.name in _sidecars(pod) and bool(status.started) and status.ready
+
+
+def _is_up(status: ContainerStatus) -> bool:
+    return status.ready and status.state is not None and status.state.running is not None
