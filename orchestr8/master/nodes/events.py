@@ -13,6 +13,7 @@ from typing import Annotated
 import msgspec
 
 from orchestr8.api import codec
+from orchestr8.api.config import Namespace
 from orchestr8.api.events import Event, EventSource
 from orchestr8.api.meta import ObjectMeta, ObjectReference
 from orchestr8.api.node import Node
@@ -64,10 +65,16 @@ def check_own(view: View, node: str, regarding: Regarding) -> bool:
     return True
 
 
-def recorded(view: View, said: Said, *, component: str, host: str, now: dt.datetime, uid: str) -> Step:
-    """The write that records what was said: a new Event with ``uid``, or one more count of a known one."""
+def recorded(view: View, said: Said, *, component: str, host: str, now: dt.datetime, uid: str) -> Step | None:
+    """The write that records what was said: a new Event with ``uid``, or one more count of a known one.
+
+    None when the namespace is going or gone: nothing would keep the event.
+    """
     regarding = said.regarding
     namespace = regarding.namespace or "default"
+    home = view.get(Namespace, "", namespace)
+    if home is None or home.metadata.deletion_timestamp is not None:
+        return None
     message = said.message[:MESSAGE_CHARS]
     digest = hashlib.blake2b(
         "\0".join((regarding.uid, regarding.field_path, said.type, said.reason, message, component, host)).encode(),

@@ -208,7 +208,7 @@ class NodeService:
             return None
         return decided
 
-    def _event_step(self, view: View, said: events.Said, node: str, now: dt.datetime) -> Step:
+    def _event_step(self, view: View, said: events.Said, node: str, now: dt.datetime) -> Step | None:
         return events.recorded(view, said, component="worker", host=node, now=now, uid=self._names.uid())
 
     def _check_registered(self, name: str) -> None:

@@ -96,17 +96,17 @@ class Cluster:
         after = change.after.obj if change.after is not None else None
         if isinstance(after, Pod):
             before = change.before.obj if change.before is not None else None
-            return self.put_pod(after, same_spec=isinstance(before, Pod) and before.spec == after.spec)
+            return self.put_pod(after, same_family=isinstance(before, Pod) and _asks_the_same(before, after))
         if isinstance(after, Node):
             return self.put_node(after)
         if key.kind == "Pod":
             return self.remove_pod(key.namespace, key.name)
         return self.remove_node(key.name) if key.kind == "Node" else Wake.NONE
 
-    def put_pod(self, pod: Pod, *, same_spec: bool = False) -> Wake:
+    def put_pod(self, pod: Pod, *, same_family: bool = False) -> Wake:
         key = (pod.metadata.namespace or "", pod.metadata.name or "")
         known = self.pods.get(key)
-        new = self._families.read(pod, known if same_spec else None)
+        new = self._families.read(pod, known if same_family else None)
         wake = self._release(known, unless_by=new)
         self.pods[key] = new
         if new.takes_room:
@@ -152,6 +152,10 @@ class Cluster:
             self._usage[pod.node_name] = usage
         still_there = unless_by is not None and unless_by.takes_room and unless_by.family is pod.family
         return Wake.NONE if still_there else Wake.POD_GONE
+
+
+def _asks_the_same(before: Pod, after: Pod) -> bool:
+    return before.spec == after.spec and before.metadata.owner_references == after.metadata.owner_references
 
 
 def _same(old: NodeFacts, new: NodeFacts) -> bool:

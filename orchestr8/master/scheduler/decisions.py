@@ -1,8 +1,8 @@
 """From a plan to writes: what one decision does to a Pod, as one step of a transaction. Pure.
 
 A decision is made about facts; the write is made from the pod as it is when it is proposed. A pod that was bound,
-deleted or replaced meanwhile, and a node that was cordoned or removed meanwhile, make the decision void (None).
-The Pod's and the Node's revisions are compared, so that this also holds against writes that are still on their way.
+deleted or replaced meanwhile makes the decision void. A node must not have changed at all since it was chosen (it may
+have been cordoned): its revision of that moment is compared, and the pod is tried again otherwise.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import datetime as dt
 import msgspec
 
 from orchestr8.api import codec
-from orchestr8.api.node import Node
 from orchestr8.api.pod import Pod
 from orchestr8.api.pod_status import PodCondition
 from orchestr8.clock import to_seconds
@@ -31,6 +30,7 @@ class Decision(msgspec.Struct, frozen=True):
 
     pod: PodFacts
     node_name: str = ""
+    node_revision: int = 0
     reason: str = ""
     message: str = ""
 
@@ -43,10 +43,7 @@ def step(decision: Decision, view: View, now: dt.datetime, names: Names) -> Step
     key = Key("Pod", decision.pod.namespace, decision.pod.name)
     compares = [Compare(key, int(pod.metadata.resource_version or 0))]
     if decision.node_name:
-        node = view.get(Node, "", decision.node_name)
-        if node is None or node.spec.unschedulable:
-            return None
-        compares.append(Compare(Key("Node", "", decision.node_name), int(node.metadata.resource_version or 0)))
+        compares.append(Compare(Key("Node", "", decision.node_name), decision.node_revision))
         condition = PodCondition(type="PodScheduled", status="True")
         text = f"Successfully assigned {key.namespace}/{key.name} to {decision.node_name}"
         event = ("Normal", "Scheduled", text)
@@ -66,6 +63,8 @@ def step(decision: Decision, view: View, now: dt.datetime, names: Names) -> Step
         uid=names.uid(),
     )
     put = Put(key, codec.encode(_with_condition(pod, condition, now)))
+    if event_step is None:
+        return Step(tuple(compares), (put,))
     return Step((*compares, *event_step.compares), (put, *event_step.writes))
 
 

@@ -100,7 +100,7 @@ class Families:
         self._families: WeakValueDictionary[object, Family] = WeakValueDictionary()
 
     def read(self, pod: Pod, known: PodFacts | None = None) -> PodFacts:
-        """``known``: facts of the same pod under an equal spec, whose family is then taken over unread."""
+        """``known``: facts of the same pod under an equal spec and owner, whose family is taken over unread."""
         meta, spec, node_name = pod.metadata, pod.spec, pod.spec.node_name or ""
         created = meta.creation_timestamp
         finished = pod.status.phase in ("Succeeded", "Failed")

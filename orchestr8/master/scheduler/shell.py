@@ -22,7 +22,7 @@ from orchestr8.clock import Clock
 from orchestr8.errors import AlreadyExists, Conflict, Expired, NotFound, Orchestr8Error
 from orchestr8.master.nodes.steps import Step, batches, transaction
 from orchestr8.master.scheduler.cluster import Cluster
-from orchestr8.master.scheduler.cycle import schedule
+from orchestr8.master.scheduler.cycle import Plan, schedule
 from orchestr8.master.scheduler.decisions import Decision, step
 from orchestr8.master.scheduler.facts import PodFacts
 from orchestr8.master.scheduler.filters import Wake
@@ -146,7 +146,6 @@ class _Scheduler:
     # -- deciding and committing ----------------------------------------------------------------------
 
     async def _round(self) -> None:
-        await trio.lowlevel.checkpoint()
         nodes = max(1, len(self._cluster.nodes()))
         plan = schedule(
             self._queue.take(_ROUND_PODS, max(1, _ROUND_RATINGS // nodes)), self._cluster, cursor=self._cursor
@@ -154,7 +153,7 @@ class _Scheduler:
         self._cursor = plan.cursor
         for binding in plan.bindings:
             self._to_tell.pop(binding.pod.key, None)
-        decisions = [Decision(binding.pod, node_name=binding.node_name) for binding in plan.bindings]
+        decisions = self._bindings(plan)
         for pod, refusal in plan.explanations:
             self._queue.park(pod, refusal.wake)
             self._to_tell[pod.key] = Decision(pod, reason="Unschedulable", message=refusal.message)
@@ -166,7 +165,17 @@ class _Scheduler:
         committed = await self._commit(decisions)
         self._placed = [binding.pod.key for binding in plan.bindings]
         if not committed:
-            await trio.sleep(_RETRY_SECONDS)
+            self._to_tell = {each.pod.key: each for each in decisions if not each.node_name} | self._to_tell
+        await trio.sleep(0 if committed else _RETRY_SECONDS)
+
+    def _bindings(self, plan: Plan) -> list[Decision]:
+        view = self._store.view()  # still the state that was decided on: nothing was awaited since
+        nodes = {binding.node_name: view.stored("Node", "", binding.node_name) for binding in plan.bindings}
+        revisions = {name: stored.revision for name, stored in nodes.items() if stored is not None}
+        return [
+            Decision(binding.pod, node_name=binding.node_name, node_revision=revisions[binding.node_name])
+            for binding in plan.bindings
+        ]
 
     def _due(self, now: float) -> list[Decision]:
         return [told for key, told in self._to_tell.items() if now >= self._tell_at(key)][:_ROUND_PODS]

@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from orchestr8.api import codec
+from orchestr8.api.config import Namespace
 from orchestr8.api.events import Event
 from orchestr8.api.meta import ObjectMeta, with_metadata
 from orchestr8.api.node import Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus, NodeSystemInfo, Taint
@@ -41,6 +42,9 @@ def pod(name: str, node: str | None = "w1", **meta: Any) -> Pod:
         spec=PodSpec(node_name=node, containers=(Container(name="a", image="web"),)),
         status=PodStatus(phase="Pending", conditions=(PodCondition(type="PodScheduled", status="True"),)),
     )
+
+
+DEFAULT = Namespace(metadata=ObjectMeta(name="default"))
 
 
 async def register(worker: Connection, node: Node | None = None) -> Any:
@@ -294,7 +298,7 @@ async def test_a_node_reports_its_own_status_and_keeps_conditions_of_others(auto
 async def test_the_same_event_again_is_counted(autojump_clock: trio.abc.Clock) -> None:
     async with masters("m1") as made, made.worker("w1", "m1") as worker:
         await register(worker)
-        made.store.put(pod("a"))
+        made.store.put(DEFAULT, pod("a"))
         regarding = {"kind": "Pod", "namespace": "default", "name": "a", "uid": "uid-a"}
         said = {"regarding": regarding, "type": "Normal", "reason": "Pulled", "message": "in 0.2 s"}
         for _ in range(2):
@@ -317,7 +321,7 @@ async def test_events_about_what_is_not_ones_own_are_forbidden(
 ) -> None:
     async with masters("m1") as made, made.worker("w1", "m1") as worker:
         await register(worker)
-        made.store.put(pod("b", "w2"))
+        made.store.put(DEFAULT, pod("b", "w2"))
         with pytest.raises(Orchestr8Error) as refused:
             await worker.call(
                 "node.events", {"events": [{"regarding": regarding, "type": "Normal", "reason": "X", "message": "y"}]}

@@ -143,32 +143,40 @@ nodes_strategy = st.lists(
         pods=st.sampled_from(["1", "3", "110"]),
         labels=st.sampled_from([{}, {"disk": "ssd"}, {"disk": "hdd", "n": "5"}]),
         zone=st.sampled_from(["", "x", "y"]),
-        cordoned=st.booleans(),
-        ready=st.sampled_from([True, True, False]),
+        cordoned=st.sampled_from([False] * 5 + [True]),
+        ready=st.sampled_from([True] * 5 + [False]),
         taints=st.sampled_from(
-            [(), (Taint(key="t", effect="NoSchedule"),), (Taint(key="t", value="v", effect="PreferNoSchedule"),)]
+            [
+                (),
+                (),
+                (),
+                (Taint(key="t", effect="NoSchedule"),),
+                (Taint(key="t", value="v", effect="PreferNoSchedule"),),
+            ]
         ),
         images=st.sampled_from([{}, {"web": 500 << 20}]),
     ),
+    min_size=1,
     max_size=8,
 )
 pods_strategy = st.lists(
     st.builds(
         dict,
-        cpu=st.sampled_from(["", "100m", "1", "2"]),
+        cpu=st.sampled_from(["", "100m", "100m", "1"]),
         memory=st.sampled_from(["", "64Mi", "1Gi"]),
-        owner=st.sampled_from(["", "rs1", "rs2"]),
-        selector=st.sampled_from([None, {"disk": "ssd"}]),
+        owner=st.sampled_from(["", "rs1", "rs1", "rs2"]),
+        selector=st.sampled_from([None, None, {"disk": "ssd"}]),
         required=st.sampled_from(
-            [None, (term("disk", "NotIn", "hdd"),), (term("n", "Gt", "4"), term("disk", "Exists"))]
+            [None, None, None, (term("disk", "NotIn", "hdd"),), (term("n", "Gt", "4"), term("disk", "Exists"))]
         ),
         preferred=st.sampled_from([(), (PreferredSchedulingTerm(weight=3, preference=term("disk", "In", "ssd")),)]),
         tolerations=st.sampled_from([(), (Toleration(key="t", operator="Exists"),)]),
-        host_ports=st.sampled_from([(), (ContainerPort(container_port=80, host_port=80),)]),
+        host_ports=st.sampled_from([(), (), (), (ContainerPort(container_port=80, host_port=80),)]),
         priority=st.sampled_from([None, 5]),
         age=st.integers(0, 2),
         on=st.sampled_from(["", "", "", "n0", "n1"]),
     ),
+    min_size=4,
     max_size=25,
 )
 
@@ -198,10 +206,9 @@ def test_answers_kept_from_earlier_rounds_change_nothing(
         [pod(f"p{i}", **each) for i, each in enumerate(pods)],
     )
     schedule(waiting(made), made)
-    if nodes:
-        changed = data.draw(nodes_strategy.filter(bool))[0]
-        made.put_node(node("n0", **changed))
-        nodes = [changed, *nodes[1:]]
+    changed = data.draw(nodes_strategy)[0]
+    made.put_node(node("n0", **changed))
+    nodes = [changed, *nodes[1:]]
     fresh = cluster(
         [node(f"n{i}", **each) for i, each in enumerate(nodes)],
         [pod(f"p{i}", **each) for i, each in enumerate(pods)],
