@@ -70,7 +70,7 @@ class Cluster:
 
     async def wait_leader(self, seconds: float = 10.0) -> str:
         with trio.fail_after(seconds):
-            while (leader := self.leader()) is None:
+            while (leader := self.leader()) is None:  # noqa: ASYNC110 - time is virtual
                 await trio.sleep(0.01)
         return leader
 

@@ -10,7 +10,7 @@ import trio
 
 
 class SimDisk:
-    """Implements raft.disk.Disk. ``crash`` is the power cut; afterwards the same object is the disk of the next start."""
+    """Implements raft.disk.Disk. ``crash`` is the power cut; then the same object is the disk of the next start."""
 
     def __init__(self, random: Random, sync_seconds: tuple[float, float] = (0.0005, 0.004)) -> None:
         self.random = random
