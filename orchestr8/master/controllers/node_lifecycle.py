@@ -34,12 +34,13 @@ UNREACHABLE = "node.kubernetes.io/unreachable"
 NOT_READY = "node.kubernetes.io/not-ready"
 _SYSTEM_TAINTS = (UNREACHABLE, NOT_READY)
 _NODE_NOT_READY = "NodeNotReady"  # reason of a pod's Ready condition that this controller wrote
+_NOBODY = ""  # no node has this name
 _LOOK_SECONDS = 1.0  # how soon a returned heartbeat is noticed
 
 
 class Heartbeats(Protocol):
     def last_seen(self, node: str) -> float:
-        """Monotonic seconds of the last sign of life, as far as this master can know."""
+        """Monotonic seconds of the last sign of life; for a node never heard of, since when this master listens."""
         ...
 
 
@@ -57,6 +58,10 @@ class Judge(msgspec.Struct, frozen=True):
     def is_silent(self, node: str, now: Moment) -> bool:
         return self.silent_seconds(node, now) >= limits.NODE_LEASE_SECONDS
 
+    def has_beaten(self, node: str) -> bool:
+        """Whether a heartbeat came in this tenure: that no silence is proven yet does not prove life."""
+        return self.heartbeats.last_seen(node) > max(self.heartbeats.last_seen(_NOBODY), self.leading_since)
+
 
 def decide(view: View, key: Key, now: Moment, judge: Judge) -> Plan:
     """The plan for one node, also for one whose object is gone while pods are still bound to it."""
@@ -64,7 +69,7 @@ def decide(view: View, key: Key, now: Moment, judge: Judge) -> Plan:
     if node is None:
         return _gone(view, key.name, now, judge)
     silent = judge.is_silent(key.name, now)
-    judged = _judged(node, silent, now.wall)
+    judged = _judged(node, silent, judge.has_beaten(key.name), now.wall)
     writes: list[Write] = [Update(judged)] if judged != node else []
     pods = [pod for pod in view.pods_on(key.name) if pod.status.phase not in FINISHED_PHASES]
     held = silent and fell_together(view, key.name, now, judge)
@@ -108,7 +113,7 @@ def _silence(node: Node, now: Moment, judge: Judge) -> float:
     """Seconds; for a node that was found silent in an earlier tenure, since then."""
     seconds = judge.silent_seconds(node.metadata.name, now)
     found = condition(node, "Ready")
-    since = found.last_transition_time if found is not None and found.status == "Unknown" else None
+    since: datetime | None = found.last_transition_time if found is not None and found.status == "Unknown" else None
     if since is None or seconds < limits.NODE_LEASE_SECONDS:
         return seconds
     return max(seconds, (now.wall - since).total_seconds() + limits.NODE_LEASE_SECONDS)
@@ -117,14 +122,14 @@ def _silence(node: Node, now: Moment, judge: Judge) -> float:
 # -- the node ---------------------------------------------------------------------------------------------
 
 
-def _judged(node: Node, silent: bool, now: datetime) -> Node:
+def _judged(node: Node, silent: bool, beaten: bool, now: datetime) -> Node:
     """The node with the Ready condition and the taints that fit what is known of it."""
     found = condition(node, "Ready")
     status = node.status
     if silent and (found is None or found.status != "Unknown"):
         message = f"no heartbeat for {limits.NODE_LEASE_SECONDS:g} s"
         status = _with_ready(status, "Unknown", "NodeStatusUnknown", message, now)
-    elif not silent and found is not None and found.reason == "NodeStatusUnknown":
+    elif not silent and beaten and found is not None and found.reason == "NodeStatusUnknown":
         # Heartbeats are back; the node's own next report may say otherwise.
         status = _with_ready(status, "True", "HeartbeatResumed", "heartbeats have resumed", now)
     judged = msgspec.structs.replace(node, status=status)
@@ -221,7 +226,7 @@ def _seconds_left(node: Node, pod: Pod, silent: bool, now: Moment, judge: Judge)
         tolerated = _tolerated_seconds(pod, taint, default)
         if tolerated is None:
             continue
-        if silent and taint.key == UNREACHABLE:
+        if taint.key == UNREACHABLE:
             passed = judge.silent_seconds(node.metadata.name, now) - limits.NODE_LEASE_SECONDS
         else:
             passed = (now.wall - (taint.time_added or now.wall)).total_seconds()
