@@ -74,6 +74,8 @@ class Performer:
                     return lambda now: now.without_container(step.container_id)
                 case _:
                     return await self._remove(observed)
+        except (Unavailable, LimitExceeded) as error:  # no address for it
+            return self._pod_problem(pod, "NetworkNotReady", error.message)
         except (RuntimeUnavailable, RuntimeFailed, NetworkFailed, ContainerNotFound) as error:
             get_logger().warning("a step failed", pod=pod.metadata.name, step=type(step).__name__, why=error.message)
             await trio.sleep(RETRY_SECONDS)
@@ -123,8 +125,6 @@ class Performer:
             paths[RESOLV_CONF] = await host.write_pod_file(self._uid, "resolv.conf", resolver)
         except (ConfigMissing, VolumeFailed) as error:
             return self._pod_problem(pod, "FailedMount", f"MountVolume.SetUp failed: {error.message}")
-        except (Unavailable, LimitExceeded) as error:
-            return self._pod_problem(pod, "NetworkNotReady", error.message)
         return lambda now: msgspec.structs.replace(now, files_ready=True, paths=paths, pod_problem=None)
 
     async def _prepare_sandbox(self, pod: Pod, sandbox_id: str) -> Change:
@@ -141,8 +141,6 @@ class Performer:
                 labels={LABEL_POD_IP: ip},
             )
             created = await self._kit.runtime.create_sandbox(spec)
-        except (Unavailable, LimitExceeded) as error:
-            return self._pod_problem(pod, "NetworkNotReady", error.message)
         except RuntimeFailed as error:
             # Perhaps an earlier try was carried out after all: then the name is taken, by ours.
             for known in await self._kit.runtime.list_sandboxes():

@@ -31,7 +31,7 @@ class Exit(Exception):
 
 
 class Process:
-    """``run`` it to its end; ``terminate`` is SIGTERM, which the first process of a container ignores unless trapped."""
+    """``run`` it to its end; ``terminate`` is SIGTERM, which a first process ignores unless it traps it."""
 
     def __init__(self, argv: Sequence[str], env: Mapping[str, str], write: Write) -> None:
         self.argv = tuple(argv)
