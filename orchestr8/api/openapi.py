@@ -167,7 +167,7 @@ def _property(field: Field) -> dict[str, Any]:
     value = _value(field.shape)
     if "$ref" in value:  # what stands beside a $ref is ignored
         value = {"allOf": [value], "default": {}}
-    value["description"] = field.description
+    value["description"] = field.description or _COMMON.get(field.name, "")
     if field.shape.form == "list":
         value["x-kubernetes-list-type"] = field.list_type or "atomic"
         if field.map_keys and field.list_type == "map":
@@ -207,8 +207,8 @@ def _list_schema(kind: Kind) -> dict[str, Any]:
         "type": "object",
         "required": ["items"],
         "properties": {
-            "apiVersion": {"type": "string", "description": _VERSION},
-            "kind": {"type": "string", "description": _KIND},
+            "apiVersion": {"type": "string", "description": _COMMON["apiVersion"]},
+            "kind": {"type": "string", "description": _COMMON["kind"]},
             "metadata": {
                 "allOf": [{"$ref": _reference(_name(meta.ListMeta))}],
                 "description": "Where the list stands.",
@@ -223,8 +223,7 @@ def _list_schema(kind: Kind) -> dict[str, Any]:
     }
 
 
-_VERSION = "Group and version of the object's schema."
-_KIND = "What kind of object it is."
+_COMMON = {"apiVersion": "Group and version of the object's schema.", "kind": "What kind of object it is."}
 
 
 # -- paths -----------------------------------------------------------------------------------------
