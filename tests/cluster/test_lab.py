@@ -135,12 +135,12 @@ def test_a_failing_block_leaves_nothing(machine_unchanged: None) -> None:
 
 
 def test_a_kept_lab_stays_until_it_is_taken_down_by_name(machine_unchanged: None) -> None:
-    with Lab(hosts=["a"], keep=True) as lab:
+    with Lab(hosts=["a"], keep="to look at") as lab:
         pass
     assert lab.id not in record.sweep()
     found = record.load(lab.id)
     assert found is not None
-    assert found.keep
+    assert record.kept("to look at") == [lab.id]
     assert found.owner_pid == os.getpid()
     subprocess.run([sys.executable, "-m", "tests.cluster.lab", "down", lab.id], cwd=ROOT, check=True)
     lab.down()

@@ -78,7 +78,8 @@ class PodNetwork(Protocol):
 
     async def sync_services(self, ports: tuple[ServicePort, ...]) -> None:
         """Replaces the whole table in one transaction and removes UDP flows to backends that are gone. Calls that come
-        quickly one after the other are made one: each returns when its ports, or newer ones, are in force."""
+        quickly one after the other are made one: each returns when its ports, or newer ones, are in force. Called
+        again with the same ports it puts back a table that somebody else has flushed."""
         ...
 
     async def close(self) -> None:

@@ -1,7 +1,8 @@
 """Puts the table in force: whole, in one transaction, at most one load in ``LOAD_SECONDS_MIN``.
 
 The first change after a pause is loaded at once, so an endpoint that is no longer ready leaves within a moment; what
-comes while a load is due is loaded together with it.
+comes while a load is due is loaded together with it. A call that changes nothing only looks whether the table is still
+there: made now and then, it mends what others have flushed.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Table:
             await trio.sleep_until(max(self._earliest, trio.current_time()))
             ports, routes, place = self._wanted
             text = ruleset.render(ports, place, routes)
-            if text == self._loaded_text:
+            if text == self._loaded_text and await self._is_there():
                 return
             self._earliest = trio.current_time() + LOAD_SECONDS_MIN
             affinity = await self._read_affinity(ports)
@@ -47,6 +48,10 @@ class Table:
         async with self._lock:
             await self._commands.run("nft", "-f", "-", stdin=f"table {ruleset.TABLE}\ndelete table {ruleset.TABLE}\n")
             self._loaded_text, self._loaded_ports = "", None
+
+    async def _is_there(self) -> bool:
+        """A restart of the host's own firewall flushes every table, ours too."""
+        return f"table {ruleset.TABLE}" in (await self._commands.run("nft", "list", "tables", "ip")).splitlines()
 
     async def _forget_stale_flows(self, ports: tuple[ServicePort, ...], place: ruleset.Place) -> None:
         """Also after a start, when endpoints may have gone while nobody looked."""

@@ -149,11 +149,7 @@ class Host:
         caller's."""
         if not self.is_on:
             raise LabFailed(f"{self.name} is off: boot() it first")
-        enter = f"nsenter --target {self._init_pid} --mount --uts --ipc --net --pid --cgroup"
-        return [
-            *("sh", "-c", f'{_join(self._cgroups)}exec {enter} -- "$@"', f"in-{self.name}"),
-            *("setpriv", "--pdeathsig", "KILL", "env", "-C", cwd, *argv),
-        ]
+        return entering(self.name, self._init_pid, self._cgroups, ["env", "-C", cwd, *argv])
 
     def processes(self) -> set[int]:
         """Pids (as seen from outside) of everything that runs in the host, init included."""
@@ -267,6 +263,13 @@ mount --bind {self.folder}/boot_id /proc/sys/kernel/random/boot_id
 echo ready
 exec catatonit -P >/dev/null
 """
+
+
+def entering(name: str, init_pid: int, folders: Sequence[Path], argv: Sequence[str]) -> list[str]:
+    """The command line that runs ``argv`` in the host of this init; ``folders``: see ``cgroups.settle``."""
+    enter = f"nsenter --target {init_pid} --mount --uts --ipc --net --pid --cgroup"
+    start = ("sh", "-c", f'{_join(folders)}exec {enter} -- "$@"', f"in-{name}")
+    return [*start, "setpriv", "--pdeathsig", "KILL", *argv]
 
 
 def _join(folders: Sequence[Path]) -> str:

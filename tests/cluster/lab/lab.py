@@ -12,13 +12,15 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
-from tests.cluster.lab import record
+from tests.cluster.lab import cgroups, record
 from tests.cluster.lab.host import Host
 from tests.cluster.lab.segment import PREFIX, LabFailed, Segment, run
 
 REGISTRY_HOST = "registry"
 REGISTRY = "registry.lab:5000"
+_OUTSIDE = "outside"  # the control group of what runs on the segment itself
 _FAULT_TABLE = "inet lab_fault"
 
 
@@ -26,14 +28,16 @@ class Lab:
     """``with Lab(hosts=["m1", "w1"]) as lab``; all hosts are on when the block is entered.
 
     ``registry``: also a host named ``registry``; ``registry.start(lab)`` serves images there, and every host's
-    podman knows it. ``keep``: the lab outlives this process, until ``python -m tests.cluster.lab down``.
+    podman knows it. ``keep``: a name under which the lab outlives this process, until
+    ``python -m tests.cluster.lab down``, unless the block ends with an error.
     """
 
-    def __init__(self, hosts: Sequence[str], *, registry: bool = False, keep: bool = False) -> None:
+    def __init__(self, hosts: Sequence[str], *, registry: bool = False, keep: str = "") -> None:
         self._names = tuple(hosts)
         self._with_registry = registry
         self._keep = keep
         self._hosts: dict[str, Host] = {}
+        self._outside: list[subprocess.Popen[Any]] = []
 
     # -- lifetime -----------------------------------------------------------------------------------
 
@@ -51,7 +55,7 @@ class Lab:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._keep and kind is None:
-            record.keep(self._record)
+            record.keep(self._record, self._keep)
         else:
             self.down()
 
@@ -60,6 +64,8 @@ class Lab:
         record.take_down(self.id)
         for host in self._hosts.values():
             host.reap()
+        for process in self._outside:
+            process.wait(timeout=10)
 
     # -- parts --------------------------------------------------------------------------------------
 
@@ -87,6 +93,15 @@ class Lab:
         if check and done.returncode != 0:
             raise LabFailed(f"outside: `{' '.join(argv)}` ended with {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout
+
+    def popen_outside(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
+        """Starts a program on the segment that ends with the lab. ``options`` go to ``subprocess.Popen``."""
+        join = "".join(f"echo $$ >{folder}/cgroup.procs && " for folder in cgroups.create(self.id, _OUTSIDE))
+        options.setdefault("stdin", subprocess.DEVNULL)
+        command = ["sh", "-c", f'{join}exec "$@"', "outside", *self.outside_command(argv)]
+        process = subprocess.Popen(command, start_new_session=True, **options)
+        self._outside.append(process)
+        return process
 
     def outside_command(self, argv: Sequence[str]) -> list[str]:
         """The full command line for ``outside``."""

@@ -26,12 +26,13 @@ _NETNS = Path("/run/netns")
 
 @dataclass(frozen=True)
 class Record:
-    """``owner_start``: start time of the owner in clock ticks, since pids are used again."""
+    """``owner_start``: start time of the owner in clock ticks, since pids are used again. ``kept_as``: the name under
+    which it was kept on purpose; "": it ends with its owner."""
 
     id: str
     owner_pid: int
     owner_start: str
-    keep: bool = False
+    kept_as: str = ""
     hosts: tuple[str, ...] = ()
 
     @property
@@ -63,9 +64,15 @@ def create(hosts: tuple[str, ...]) -> Record:
     return record
 
 
-def keep(record: Record) -> None:
+def keep(record: Record, name: str) -> None:
     """From now on only an explicit ``down`` removes the lab."""
-    replace(record, keep=True).save()
+    replace(record, kept_as=name).save()
+
+
+def kept(name: str) -> list[str]:
+    """The ids of the labs that were kept under this name."""
+    records = (load(lab_id) for lab_id in sorted(lab_ids()))
+    return [record.id for record in records if record is not None and record.kept_as == name]
 
 
 def load(lab_id: str) -> Record | None:
@@ -105,9 +112,9 @@ def sweep(*, kept_too: bool = False) -> list[str]:
     swept = []
     for lab_id in sorted(lab_ids()):
         record = load(lab_id)
-        if record is not None and (record.keep and not kept_too):
+        if record is not None and record.kept_as and not kept_too:
             continue
-        if record is not None and not record.keep and record.owner_lives():
+        if record is not None and not record.kept_as and record.owner_lives():
             continue
         take_down(lab_id)
         swept.append(lab_id)

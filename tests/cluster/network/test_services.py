@@ -138,6 +138,13 @@ def test_another_programs_table_stays_and_a_table_that_nft_refuses_changes_nothi
     host.run(["nft", "delete", "table", "inet", "theirs"])
 
 
+def test_a_flushed_table_is_put_back_when_the_same_services_are_given_again(nodes: Nodes) -> None:
+    nodes.serve(service(nodes.c))
+    nodes.lab["w1"].run(["nft", "flush", "ruleset"])
+    nodes.serve(service(nodes.c))
+    assert names(nodes.a.ask(WEB, 80)) == {"c"}
+
+
 def test_services_outlive_the_agent_and_close_removes_everything(nodes: Nodes) -> None:
     nodes.serve(service(nodes.c))
     for network in nodes.networks:

@@ -15,18 +15,21 @@ PLACE = Place(node_ip="10.77.0.11", pod_cidr="10.70.1.0/24")
 
 
 class Recorder(Commands):
-    """Notes when nft was given which backends, instead of starting it. ``refuse``: the next load fails."""
+    """Notes when nft was given which backends, instead of starting it. ``refuse``: the next load fails; ``flushed``:
+    somebody else removed the table."""
 
     def __init__(self) -> None:
         super().__init__()
         self.loads: list[tuple[float, str]] = []
-        self.refuse = False
+        self.refuse = self.flushed = False
 
     async def run(self, *argv: str, stdin: str = "") -> str:
         await trio.lowlevel.checkpoint()
         if self.refuse:
             self.refuse = False
             raise NetworkFailed("nft says no")
+        if "list" in argv:
+            return "" if self.flushed else "table ip theirs\ntable ip o8\n"
         self.loads.append((trio.current_time(), stdin))
         return ""
 
@@ -67,6 +70,15 @@ async def test_an_unchanged_table_is_not_loaded_again(autojump_clock: MockClock)
     await table.load(web(1), (), PLACE)
     await table.load(web(1), (), PLACE)
     assert len(recorder.loads) == 1
+
+
+async def test_a_table_that_somebody_flushed_is_put_back_by_the_next_call(autojump_clock: MockClock) -> None:
+    recorder = Recorder()
+    table = Table(recorder)
+    await table.load(web(1), (), PLACE)
+    recorder.flushed = True
+    await table.load(web(1), (), PLACE)
+    assert [text for _, text in recorder.loads] == [recorder.loads[0][1]] * 2
 
 
 async def test_a_refused_load_is_told_to_the_caller_and_tried_again_by_the_next_call(autojump_clock: MockClock) -> None:
