@@ -29,6 +29,7 @@ PREFIX = "wal-"
 _MAGIC = b"\xa8o8J"
 _BLOCK = struct.Struct("<4sQII")  # magic, offset of this block in its file, length of the payload, crc32
 _PLACE = struct.Struct("<QI")  # offset and length are under the checksum, too
+_UNKNOWN_TERM = -1  # of a base, until restart_at gives it a new one
 _BROKEN = "replace this master, or restore a backup"
 _BASE_COMMAND = b"\1"  # pysyncobj's no-op
 
@@ -136,6 +137,11 @@ class Journal:
         return self._log[-1][1]
 
     @property
+    def sound(self) -> bool:
+        """The base is known. Otherwise the log is of use only with the snapshot that covers its beginning."""
+        return self._log[0][2] != _UNKNOWN_TERM
+
+    @property
     def pristine(self) -> bool:
         """Nothing was ever promised on this journal."""
         return self._head_now() == (1, 0, 0, None)
@@ -148,6 +154,8 @@ class Journal:
     def restart_at(self, index: int, term: int) -> None:
         """The log starts anew after a snapshot that ends at (index, term). Entries that go on from there stay."""
         if self.term_at(index) == term:
+            if self._log[0][2] == _UNKNOWN_TERM:
+                self.forget_before(index)
             return
         self._log = [(_BASE_COMMAND, index, term)]
         self.bytes_in_memory = 0
@@ -251,10 +259,13 @@ class Journal:
                 self.bytes_in_memory += len(command)
             case [Sort.CUT, int(index)]:
                 place = index - self.base_index
+                self.bytes_in_memory -= sum(len(entry[0]) for entry in self._log[max(place, 1) :])
                 if place < 1:
-                    raise CorruptState(f"the log is cut at {index}, below its base {self.base_index}: {_BROKEN}")
-                self.bytes_in_memory -= sum(len(entry[0]) for entry in self._log[place:])
-                del self._log[place:]
+                    # The segment before was deleted because a snapshot covers it. It ended with entries that were
+                    # overruled before that, so the log went on from an entry that is in no file any more.
+                    self._log = [(_BASE_COMMAND, index - 1, _UNKNOWN_TERM)]
+                else:
+                    del self._log[place:]
             case [Sort.VOTE, int(term), vote]:
                 self.term, self.vote = term, vote
             case [Sort.RESTART, int(index), int(term)]:

@@ -48,7 +48,7 @@ async def recover(disk: Disk, me: str) -> Recovered:
         name, size_bytes = found.torn
         _log.warning("cut an interrupted write off the journal", file=name, size_bytes=size_bytes)
         await disk.truncate(name, size_bytes)
-    _align(found.journal, head)
+    align(found.journal, head)
     return Recovered(found.journal, state, head.index if head is not None else 1, head)
 
 
@@ -90,7 +90,8 @@ async def _load_snapshot(disk: Disk, names: list[str]) -> tuple[snapshot.Head | 
     return head, state
 
 
-def _align(journal: Journal, head: snapshot.Head | None) -> None:
+def align(journal: Journal, head: snapshot.Head | None) -> None:
+    """Make the log go on from the snapshot. Raises CorruptState if it cannot."""
     reached = head.index if head is not None else 1
     if journal.base_index > reached:
         raise CorruptState(
@@ -98,3 +99,5 @@ def _align(journal: Journal, head: snapshot.Head | None) -> None:
         )
     if head is not None:
         journal.restart_at(head.index, head.term)
+    if not journal.sound:
+        raise CorruptState("the journal begins with entries that need a snapshot, and there is none")

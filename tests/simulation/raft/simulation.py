@@ -1,9 +1,9 @@
 """Raft under faults, deterministic and fast: real replicas, journals, snapshots, states; simulated time, wire, disk.
 
 One seed is one history of 3 or 5 masters: messages with delays, links that reset, partitions (both ways or one way,
-short or long), crashes of one or all with what was not safe lost and the last write torn, slow disks, snapshots, hand-overs.
-Small append batches provoke pipelining. The invariants are checked all along; at the end everything heals and must
-converge. `.venv/bin/python -m tests.simulation.raft SEED` replays one.
+short or long), crashes of one or all with what was not safe lost and the last write torn, slow disks, snapshots,
+hand-overs. Small append batches provoke pipelining. The invariants are checked all along; at the end everything heals
+and must converge. `.venv/bin/python -m tests.simulation.raft SEED` replays one.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from orchestr8.raft import snapshot
 from orchestr8.raft.guard import Guard
 from orchestr8.raft.journal import Block, Journal
 from orchestr8.raft.messages import Message
+from orchestr8.raft.recovery import align
 from orchestr8.raft.replica import Applied, Outcome, Replica
 from orchestr8.store.command import Key, Put, Txn, encode_batch
 from orchestr8.store.state import State
@@ -144,7 +145,7 @@ class Simulation:
         if node.snapshot is not None:
             head, chunks = snapshot.decode(node.snapshot[0].name, node.snapshot[1])
             state, applied = State.load(chunks), head.index
-            journal.restart_at(head.index, head.term)
+        align(journal, node.snapshot[0] if node.snapshot is not None else None)
         if journal.segment == 0:
             self._next_segment(node, journal)
         node.replica = replica = self.replica_class(
