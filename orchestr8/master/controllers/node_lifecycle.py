@@ -80,7 +80,7 @@ def decide(view: View, key: Key, now: Moment, judge: Judge) -> Plan:
     writes.extend(_pod_readiness(_is_ready(judged), [pod for pod in pods if pod.metadata.uid not in gone], now.wall))
     if judged != node and _is_ready(judged) != _is_ready(node):
         notes.append(_ready_note(judged))
-    return Plan(tuple(writes), tuple(notes), _wake_at(key.name, silent, due_at, now, judge))
+    return Plan(tuple(writes), tuple(notes), _wake_at(key.name, silent or not _is_ready(judged), due_at, now, judge))
 
 
 def affected(change: Change, view: View) -> Iterator[Key]:
@@ -265,10 +265,10 @@ def _gone(view: View, name: str, now: Moment, judge: Judge) -> Plan:
     return Plan(tuple(Remove(pod, grace_period_seconds=0) for pod in pods))
 
 
-def _wake_at(name: str, silent: bool, due_seconds: float | None, now: Moment, judge: Judge) -> datetime:
-    """A living node: when its lease would end. A silent one: soon, to see it come back or evict in time."""
+def _wake_at(name: str, in_trouble: bool, due_seconds: float | None, now: Moment, judge: Judge) -> datetime:
+    """A node in order: when its lease would end. One in trouble: soon, to see it come back or evict in time."""
     left = limits.NODE_LEASE_SECONDS - judge.silent_seconds(name, now)
-    seconds = _LOOK_SECONDS if silent else left
+    seconds = _LOOK_SECONDS if in_trouble else left
     if due_seconds is not None:
         seconds = min(seconds, due_seconds)
     return now.wall + timedelta(seconds=max(0.05, seconds))
