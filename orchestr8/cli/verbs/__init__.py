@@ -1,0 +1,1 @@
+"""One module a family of verbs; main.py's table says which."""
