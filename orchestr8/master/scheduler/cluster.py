@@ -8,8 +8,8 @@ Assumes changes arrive in order of revision, beginning after the view it was bui
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
+from orchestr8.api.meta import Object
 from orchestr8.api.node import Node
 from orchestr8.api.pod import Pod
 from orchestr8.master.scheduler.facts import NO_USAGE, Families, Needs, NodeFacts, PodFacts, Usage, node_facts
@@ -20,43 +20,53 @@ from orchestr8.store.view import View
 
 # Static answers kept at most; above, those of the needs that were not asked about for longest are forgotten.
 STATIC_ANSWERS_KEPT = 200_000
-
-
-class StaticAnswer(NamedTuple):
-    node: NodeFacts
-    passes: bool
-    score: int
+NO = -1
 
 
 class StaticAnswers:
-    """What the static filters and scores say about ``needs``. ``known``: by node name; may be stale, ``of`` is not."""
+    """What the static filters and scores say about nodes for ``needs``: the score, or NO.
+
+    Answers are kept from the second search on: most needs of one-off pods are never asked about again.
+    """
 
     def __init__(self, needs: Needs) -> None:
-        self.known: dict[str, StaticAnswer] = {}
+        self.searches = 0
+        self._known: dict[str, tuple[NodeFacts, int]] = {}
         self._needs = needs
-        self._filters = tuple(each.passes for each in STATIC_FILTERS if each.relevant(needs))
-        self._scores = tuple((each.weight, each.rate) for each in STATIC_SCORES if each.relevant(needs))
+        filters = [each for each in STATIC_FILTERS if each.relevant(needs)]
+        self._filters = tuple(each.passes for each in filters)
+        self._plain_filters = tuple(each.passes for each in filters if not each.plain_passes)
+        scores = [each for each in STATIC_SCORES if each.relevant(needs)]
+        self._scores = tuple((each.weight, each.rate) for each in scores)
+        self._plain_scores = tuple((each.weight, each.rate) for each in scores if each.plain_rating is None)
+        self._plain_score = sum(each.weight * each.plain_rating for each in scores if each.plain_rating is not None)
 
-    def of(self, node: NodeFacts) -> StaticAnswer:
-        found = self.known.get(node.name)
-        if found is None or found.node is not node:
-            self.known[node.name] = found = self._answer(node)
-        return found
+    def of(self, node: NodeFacts) -> int:
+        found = self._known.get(node.name)
+        if found is not None and found[0] is node:
+            return found[1]
+        score = self._ask(node)
+        if self.searches > 1:
+            self._known[node.name] = (node, score)
+        return score
 
-    def _answer(self, node: NodeFacts) -> StaticAnswer:
-        needs = self._needs
-        for passes in self._filters:
+    def forget(self, name: str) -> None:
+        self._known.pop(name, None)
+
+    def _ask(self, node: NodeFacts) -> int:
+        needs, plain = self._needs, node.plain
+        for passes in self._plain_filters if plain else self._filters:
             if not passes(needs, node):
-                return StaticAnswer(node, False, 0)
-        score = 0
-        for weight, rate in self._scores:
+                return NO
+        score = self._plain_score if plain else 0
+        for weight, rate in self._plain_scores if plain else self._scores:
             score += weight * rate(needs, node)
-        return StaticAnswer(node, True, score)
+        return score
 
 
 class Cluster:
-    def __init__(self) -> None:
-        self.revision = 0
+    def __init__(self, revision: int = 0) -> None:
+        self.revision = revision
         self.pods: dict[tuple[str, str], PodFacts] = {}
         self._families = Families()
         self._nodes: dict[str, NodeFacts] = {}
@@ -66,12 +76,9 @@ class Cluster:
 
     @classmethod
     def from_view(cls, view: View) -> Cluster:
-        cluster = cls()
-        for node in view.list(Node):
-            cluster.put_node(node)
-        for pod in view.list(Pod):
-            cluster.put_pod(pod)
-        cluster.revision = view.revision
+        cluster = cls(view.revision)
+        for stored in (*view.stored_list("Node"), *view.stored_list("Pod")):
+            cluster.put(stored.obj)
         return cluster
 
     def nodes(self) -> list[NodeFacts]:
@@ -103,6 +110,13 @@ class Cluster:
             return self.remove_pod(key.namespace, key.name)
         return self.remove_node(key.name) if key.kind == "Node" else Wake.NONE
 
+    def put(self, obj: Object) -> None:
+        """Takes in a Pod or a Node; other kinds do not matter here."""
+        if isinstance(obj, Pod):
+            self.put_pod(obj)
+        elif isinstance(obj, Node):
+            self.put_node(obj)
+
     def put_pod(self, pod: Pod, *, same_family: bool = False) -> Wake:
         key = (pod.metadata.namespace or "", pod.metadata.name or "")
         known = self.pods.get(key)
@@ -129,10 +143,11 @@ class Cluster:
         self._nodes.pop(name, None)
         self._in_order = None
         for answers in self._answers.values():
-            answers.known.pop(name, None)
+            answers.forget(name)
         return Wake.NONE
 
     def static_answers(self, needs: Needs) -> StaticAnswers:
+        """For one search."""
         answers = self._answers.pop(needs, None)
         if answers is None:
             room = STATIC_ANSWERS_KEPT // max(1, len(self._nodes))
@@ -140,6 +155,7 @@ class Cluster:
                 del self._answers[next(iter(self._answers))]
             answers = StaticAnswers(needs)
         self._answers[needs] = answers  # newest last
+        answers.searches += 1
         return answers
 
     def _release(self, pod: PodFacts | None, unless_by: PodFacts | None = None) -> Wake:

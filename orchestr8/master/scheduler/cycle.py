@@ -17,7 +17,7 @@ from heapq import heapify, heappop, heappush
 
 import msgspec
 
-from orchestr8.master.scheduler.cluster import Cluster
+from orchestr8.master.scheduler.cluster import NO, Cluster
 from orchestr8.master.scheduler.explain import Refusal, refuse
 from orchestr8.master.scheduler.facts import Family, NodeFacts, PodFacts, Usage
 from orchestr8.master.scheduler.filters import DYNAMIC_FILTERS
@@ -133,19 +133,16 @@ class _Search:
         count = len(nodes)
         start = state.cursor % count if self._sampled else 0
         enough = _enough(count) if self._sampled else count
-        answers, found = state.cluster.static_answers(family.needs), 0
-        known = answers.known
+        static_score, found = state.cluster.static_answers(family.needs).of, 0
         for step in range(count):
             index = start + step
             if index >= count:
                 index -= count
             node = nodes[index]
-            static = known.get(node.name)
-            if static is None or static.node is not node:
-                static = answers.of(node)
-            if not static.passes:
+            static = static_score(node)
+            if static == NO:
                 continue
-            self._static[index] = static.score
+            self._static[index] = static
             score = self._rate(index)
             if score is None:
                 continue
@@ -209,6 +206,5 @@ class _Search:
 
 
 def _enough(count: int) -> int:
-    """How many passing nodes a sampled search wants: a share that falls from a half to a twentieth with size."""
-    percent = max(5, 50 - count // 125)
-    return max(_SAMPLE_NODES_MIN, count * percent // 100)
+    """How many passing nodes a sampled search wants: a twentieth. The next one-off pod looks at the following ones."""
+    return max(_SAMPLE_NODES_MIN, count // 20)

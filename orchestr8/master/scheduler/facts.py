@@ -146,7 +146,10 @@ class Families:
 
 
 class NodeFacts(msgspec.Struct, frozen=True, eq=False):
-    """One Node object as filters and scores read it. A changed node has new facts: identity is its generation."""
+    """One Node object as filters and scores read it. A changed node has new facts: identity is its generation.
+
+    ``plain``: ready, not cordoned and without taints, as nearly all nodes are nearly always.
+    """
 
     name: str
     ready: bool
@@ -160,6 +163,7 @@ class NodeFacts(msgspec.Struct, frozen=True, eq=False):
     extended: dict[str, int]
     images: dict[str, int]
     zone: str
+    plain: bool
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -215,11 +219,12 @@ def node_facts(node: Node) -> NodeFacts:
     """What the node does not report, it does not have."""
     allocatable = node.status.allocatable or node.status.capacity
     ready = next((c.status for c in node.status.conditions if c.type == "Ready"), "Unknown")
+    unschedulable = bool(node.spec.unschedulable) or node.metadata.deletion_timestamp is not None
     images = {name: image.size_bytes or 0 for image in node.status.images for name in image.names}
     return NodeFacts(
         name=node.metadata.name or "",
         ready=ready == "True",
-        unschedulable=bool(node.spec.unschedulable) or node.metadata.deletion_timestamp is not None,
+        unschedulable=unschedulable,
         labels=node.metadata.labels,
         taints=node.spec.taints,
         cpu_millis=_amount("cpu", allocatable.get("cpu", "0")),
@@ -229,6 +234,7 @@ def node_facts(node: Node) -> NodeFacts:
         extended={name: _amount(name, text) for name, text in allocatable.items() if name not in _PLAIN_RESOURCES},
         images=images,
         zone=node.metadata.labels.get(ZONE_LABEL, ""),
+        plain=ready == "True" and not unschedulable and not node.spec.taints,
     )
 
 

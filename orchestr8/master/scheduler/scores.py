@@ -29,8 +29,11 @@ _IMAGE_CEILING_BYTES = 1_000 * _MIB  # per container; a larger one counts like t
 
 
 class StaticScore(Protocol):
+    """``plain_rating``: the rating of every plain node (facts.py); None: it must be asked."""
+
     name: str
     weight: int
+    plain_rating: int | None
 
     def relevant(self, needs: Needs) -> bool: ...
     def rate(self, needs: Needs, node: NodeFacts) -> int: ...
@@ -49,6 +52,7 @@ class PreferredAffinity:
 
     name = "affinity"
     weight = 2
+    plain_rating: int | None = None
 
     def relevant(self, needs: Needs) -> bool:
         return bool(needs.preferred)
@@ -69,13 +73,12 @@ class PreferNoSchedule:
 
     name = "taints"
     weight = 3
+    plain_rating: int | None = FULL
 
     def relevant(self, needs: Needs) -> bool:
         return True
 
     def rate(self, needs: Needs, node: NodeFacts) -> int:
-        if not node.taints:
-            return FULL
         against = sum(
             1 for taint in node.taints if taint.effect == "PreferNoSchedule" and not tolerates(needs.tolerations, taint)
         )
@@ -87,6 +90,7 @@ class ImageLocality:
 
     name = "image"
     weight = 1
+    plain_rating: int | None = None
 
     def relevant(self, needs: Needs) -> bool:
         return bool(needs.images)
