@@ -96,8 +96,8 @@ class Receiver:
         self._links.check(peer)
         offer = msgspec.convert(params, Offer)
         replica = self._driver.replica
-        if offer.term < replica.term or replica.leader != peer.name:
-            raise Unavailable(f"{peer.name} does not lead term {replica.term}")
+        if offer.term < replica.term or replica.leader != peer.short_name:
+            raise Unavailable(f"{peer.short_name} does not lead term {replica.term}")
         if self._busy:
             raise Unavailable("another snapshot is just coming in")
         self._busy = True

@@ -65,19 +65,19 @@ class Links:
     async def serve(self, peer: Peer, _params: Any, stream: MessageStream) -> None:
         """The stream ``raft`` as a peer opens it."""
         self.check(peer)
-        self._links[peer.name].hurry()
-        session = self._sessions[peer.name] = object()
+        self._links[peer.short_name].hurry()
+        session = self._sessions[peer.short_name] = object()
         async for batch in stream:
-            if self._sessions[peer.name] is not session:
+            if self._sessions[peer.short_name] is not session:
                 return  # the peer has dialed again; what is left of the old connection must not mix with the new
             if not isinstance(batch, list):
                 raise RemoteProtocolError("raft: a stream message is a list of messages")
             for value in batch:
-                await self._inbox.received(peer.name, messages.parse(value))
+                await self._inbox.received(peer.short_name, messages.parse(value))
 
     def check(self, peer: Peer) -> None:
         """Raises Forbidden for whoever is not a fellow master."""
-        if MASTERS not in peer.roles or peer.name not in self._links:
+        if MASTERS not in peer.roles or peer.short_name not in self._links:
             raise Forbidden(f"{peer.name or peer.address} is not a member of this store")
 
     async def _keep(self, link: _Link) -> None:
@@ -86,7 +86,7 @@ class Links:
         while True:
             try:
                 async with connect(self._network, link.address) as connection:
-                    if connection.peer.name != link.name or MASTERS not in connection.peer.roles:
+                    if connection.peer.short_name != link.name or MASTERS not in connection.peer.roles:
                         raise Unauthenticated(f"{link.address} is {connection.peer.name!r}, not master {link.name!r}")
                     pause = self._random.uniform(*_DIAL_SECONDS)
                     await link.use(connection, self._inbox)

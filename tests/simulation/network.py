@@ -40,9 +40,10 @@ class SimNetwork:
         self._streams: list[_Connection] = []
         self._ports = 40_000
 
-    def host(self, name: str, roles: Iterable[str], address: str) -> SimHost:
-        """What one process dials and serves with. ``address``: ``host:port`` it may serve at."""
-        return SimHost(self, name, frozenset(roles), address)
+    def host(self, name: str, roles: Iterable[str], address: str, identity: str = "") -> SimHost:
+        """What one process dials and serves with. ``address``: ``host:port`` it may serve at; ``identity``: the name in
+        its certificate if that is not ``name``, by which faults know it."""
+        return SimHost(self, name, frozenset(roles), address, identity or name)
 
     # -- faults ------------------------------------------------------------------------------------------------
     def cut_one_way(self, sender: str, receiver: str) -> None:
@@ -132,14 +133,15 @@ class SimNetwork:
 class SimHost:
     """A rpc.network.Network with an identity."""
 
-    def __init__(self, network: SimNetwork, name: str, roles: frozenset[str], address: str) -> None:
+    def __init__(self, network: SimNetwork, name: str, roles: frozenset[str], address: str, identity: str) -> None:
         self.name = name
+        self.identity = identity
         self.address = address
         self._network = network
         self._roles = roles
 
     def peer(self, address: str) -> Peer:
-        return Peer(name=self.name, roles=self._roles, address=address)
+        return Peer(name=self.identity, roles=self._roles, address=address)
 
     async def dial(self, address: str) -> tuple[trio.abc.Stream, Peer]:
         return await self._network.dial(self, address)

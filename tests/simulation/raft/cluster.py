@@ -41,7 +41,7 @@ class Cluster:
             await self._nursery.start(self._run, name)
 
     async def _run(self, name: str, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        host = self.network.host(name, [MASTERS], self.members[name])
+        host = self.network.host(name, [MASTERS], self.members[name], f"system:master:{name}")
         service = Service()
         settings = RaftSettings(name, self.members)
         with trio.CancelScope() as scope:
