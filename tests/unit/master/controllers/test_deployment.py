@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from orchestr8.api.meta import controller_of, with_metadata
 from orchestr8.api.pod import Pod
 from orchestr8.api.workloads import Deployment, ReplicaSet
+from orchestr8.errors import Conflict
 from orchestr8.master.controllers import deployment, replicaset, revisions, rollout
 from orchestr8.master.controllers.facts import condition, is_ready
+from orchestr8.master.controllers.transactions import transactions
 from orchestr8.store.command import Key
 from tests.unit.master.controllers import world as build
 from tests.unit.master.controllers.world import World, key, template
@@ -243,9 +245,6 @@ def test_a_deployment_that_is_being_deleted_is_only_counted():
 def test_a_plan_made_for_an_old_spec_is_refused():
     world = rolled_out(2)
     set_image(world, "web:2")
-    from orchestr8.errors import Conflict
-    from orchestr8.master.controllers.transactions import transactions
-
     plan = deployment.decide(world.view, WEB, world.now)
     (txn,) = transactions(world.view, WEB, plan, world.now.wall, world.names)
     set_image(world, "web:3")
@@ -256,33 +255,45 @@ def test_a_plan_made_for_an_old_spec_is_refused():
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_a_rolling_update_never_breaks_its_promises_whatever_pods_do(data):
+    """Controllers look in any order and number, pods change between such rounds."""
     replicas = data.draw(st.integers(1, 6))
     surge, unavailable = data.draw(st.integers(0, 3)), data.draw(st.integers(0, 3))
     world = rolled_out(replicas, surge=surge, unavailable=unavailable)
     bound = rollout.bounds(replicas, surge, unavailable)
     least = bound.replicas - bound.max_unavailable
     set_image(world, "web:2")
-    for _ in range(data.draw(st.integers(5, 40))):
-        action = data.draw(st.sampled_from(["deployment", "sets", "ready", "unready", "image", "lost"]))
-        before = sum(is_ready(pod) for pod in world.list(Pod) if replicaset.is_active(pod))
-        if action == "image":
+    for _ in range(data.draw(st.integers(5, 30))):
+        action = data.draw(st.sampled_from(["controllers", "controllers", "ready", "unready", "image", "lost"]))
+        pods = world.list(Pod)
+        if action == "controllers":
+            before = available(world)
+            for who in data.draw(st.lists(st.integers(0, 4), min_size=1, max_size=6)):
+                look_of(world, who)
+                assert sum(each.spec.replicas for each in world.list(ReplicaSet)) <= bound.replicas + bound.max_surge
+            for who in range(1, len(world.list(ReplicaSet)) + 1):
+                look_of(world, who)
+            assert available(world) >= min(before, least)
+        elif action == "image":
             set_image(world, data.draw(st.sampled_from(["web:1", "web:2", "web:3"])))
-        elif action == "deployment":
-            look(world)
-        elif action == "sets":
-            for each in data.draw(st.permutations(world.list(ReplicaSet))):
-                world.step(replicaset.decide, key(each), world.names)
-        elif world.list(Pod):
-            pod = data.draw(st.sampled_from(world.list(Pod)))
+        elif pods:
+            pod = pods[data.draw(st.integers(0, len(pods) - 1))]
             if action == "lost":
                 world.remove(pod)
             else:
                 world.set_ready(pod, ready=action == "ready")
-        asked = sum(each.spec.replicas for each in world.list(ReplicaSet))
-        assert asked <= bound.replicas + bound.max_surge
-        after = sum(is_ready(pod) for pod in world.list(Pod) if replicaset.is_active(pod))
-        if action in ("deployment", "sets"):
-            assert after >= min(before, least)
     work(world)
     wanted = world.get(Deployment, "web").spec.template.spec.containers[0].image
     assert {image: size for image, size in sets(world).items() if size} == {wanted: replicas}
+
+
+def available(world):
+    return sum(is_ready(pod) for pod in world.list(Pod) if replicaset.is_active(pod))
+
+
+def look_of(world, who):
+    """0: the Deployment; otherwise the ReplicaSet of that number, if there is one."""
+    if who == 0:
+        look(world)
+        return
+    for each in world.list(ReplicaSet)[who - 1 : who]:
+        world.step(replicaset.decide, key(each), world.names)

@@ -182,11 +182,15 @@ class LocalStore:
         if self.refuse is not None:
             self.refuse(txn)
         (result,) = self.state.apply(encode_batch([txn]))
-        self._changed.set()
-        self._changed = trio.Event()
+        self.notify()
         if result.error:
             raise from_code(result.error, result.message)
         return result
+
+    def notify(self) -> None:
+        """The state was changed behind the store's back."""
+        self._changed.set()
+        self._changed = trio.Event()
 
     @asynccontextmanager
     async def watch(self, since_revision: int) -> AsyncIterator[AsyncIterator[list[Change]]]:
