@@ -123,11 +123,12 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 def _documents(text: bytes, source: str) -> Iterator[tuple[int, Any]]:
     try:
+        _check_depth(text, source)
         loader = _Loader(text)
         try:
             while loader.check_node():
                 node = loader.get_node()
-                _check(node, source, {}, 1)
+                _check(node, source, {})
                 yield node.start_mark.line + 1, _with_text_keys(loader.construct_document(node))
         finally:
             loader.dispose()
@@ -138,11 +139,22 @@ def _documents(text: bytes, source: str) -> Iterator[tuple[int, Any]]:
         raise ManifestError(f"{source}:1", f"this is not YAML: {error}") from error
 
 
-def _check(node: Any, source: str, counted: dict[int, int], depth: int) -> int:
+def _check_depth(text: bytes, source: str) -> None:
+    """Over events, which need no stack: libyaml's composer recurses and would end the process."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _DEPTH:
+                line = event.start_mark.line + 1
+                raise ManifestError(f"{source}:{line}", f"nested deeper than {_DEPTH} levels")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def _check(node: Any, source: str, counted: dict[int, int]) -> int:
     """How many nodes ``node`` is with its aliases written out. Raises ManifestError."""
     where = f"{source}:{node.start_mark.line + 1}"
-    if depth > _DEPTH:
-        raise ManifestError(where, f"nested deeper than {_DEPTH} levels")
     known = counted.get(id(node))
     if known is not None:
         if known == 0:
@@ -157,9 +169,9 @@ def _check(node: Any, source: str, counted: dict[int, int], depth: int) -> int:
                 if key.value in seen:
                     raise ManifestError(f"{source}:{key.start_mark.line + 1}", f"the key {key.value!r} is given twice")
                 seen.add(key.value)
-            total += _check(key, source, counted, depth + 1) + _check(value, source, counted, depth + 1)
+            total += _check(key, source, counted) + _check(value, source, counted)
     elif isinstance(node, yaml.SequenceNode):
-        total += sum(_check(item, source, counted, depth + 1) for item in node.value)
+        total += sum(_check(item, source, counted) for item in node.value)
     if total > _NODES:
         raise ManifestError(where, f"more than {_NODES} values: are its aliases a mistake?")
     counted[id(node)] = total
