@@ -206,7 +206,9 @@ def _explain(cls: type[Noun], value: dict[str, Any], message: str) -> str:
     found = re.fullmatch(r"(.*?)(?: - at `(?:key in )?\$\.?(.*?)`)?", message, re.DOTALL)
     assert found is not None
     complaint = re.sub(
-        r"`([^`]*)`", lambda quoted: " or ".join(_word(part) for part in quoted[1].split(" | ")), found[1]
+        r"`([^`]*)`",
+        lambda quoted: " or ".join(_word(part) for part in quoted[1].removesuffix(" | null").split(" | ")),
+        found[1],
     )
     complaint = complaint[:1].lower() + complaint[1:]
     path = found[2]

@@ -219,5 +219,5 @@ class EndpointSlice(Object, frozen=True, kw_only=True):
     kind: str = always("EndpointSlice")
     metadata: Annotated[ObjectMeta, about("Name, labels, owners and what the server records.")] = empty(ObjectMeta)
     address_type: Annotated[str, about("IPv4, IPv6 or FQDN.")] = always("")
-    endpoints: Annotated[tuple[Endpoint, ...], about("The endpoints.")] = ()
+    endpoints: Annotated[tuple[Endpoint, ...], about("The endpoints.")] = always(())
     ports: Annotated[tuple[SliceEndpointPort, ...], about("Ports.")] = ()
