@@ -32,6 +32,8 @@ from orchestr8.errors import (
 )
 from orchestr8.master.controllers import recorder
 from orchestr8.master.controllers.controller import Controller, Moment
+from orchestr8.master.controllers.node_lifecycle import Heartbeats, Judge
+from orchestr8.master.controllers.registry import ControllerSettings, controllers
 from orchestr8.master.controllers.timetable import Timetable
 from orchestr8.master.controllers.transactions import transactions
 from orchestr8.names import Names
@@ -67,6 +69,20 @@ class Store(Protocol):
     def revision(self) -> int: ...
     def view(self) -> View: ...
     def watch(self, since_revision: int) -> AbstractAsyncContextManager[AsyncIterator[list[Change]]]: ...
+
+
+async def run_controllers(
+    leadership: Leadership,
+    store: Store,
+    clock: Clock,
+    names: Names,
+    heartbeats: Heartbeats,
+    settings: ControllerSettings | None = None,
+) -> None:
+    """One tenure of leadership; runs until cancelled."""
+    settings = settings or ControllerSettings()
+    judge = Judge(heartbeats, clock.monotonic_seconds(), settings.eviction_seconds)
+    await run(controllers(settings, names, judge), leadership, store, clock, names)
 
 
 async def run(which: Sequence[Controller], leadership: Leadership, store: Store, clock: Clock, names: Names) -> None:

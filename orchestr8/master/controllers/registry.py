@@ -1,4 +1,4 @@
-"""The controllers of a cluster: THE list to extend for a new one.
+"""The controllers of a cluster: THE list to extend for a new one. Pure.
 
 Each line names a controller, whose changes it follows and how soon it looks at the same key again.
 """
@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 
 from orchestr8 import limits
-from orchestr8.clock import Clock
 from orchestr8.master.controllers import (
     bootstrap,
     deployment,
@@ -27,8 +26,7 @@ from orchestr8.master.controllers import (
     service_addresses,
 )
 from orchestr8.master.controllers.controller import Controller
-from orchestr8.master.controllers.loop import Leadership, Store, run
-from orchestr8.master.controllers.node_lifecycle import Heartbeats, Judge
+from orchestr8.master.controllers.node_lifecycle import Judge
 from orchestr8.master.controllers.service_addresses import Ranges
 from orchestr8.names import Names
 
@@ -40,20 +38,6 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
     service_cidr: str = "10.96.0.0/16"
     node_port_range: str = "30000-32767"
     eviction_seconds: int = limits.EVICTION_SECONDS
-
-
-async def run_controllers(
-    leadership: Leadership,
-    store: Store,
-    clock: Clock,
-    names: Names,
-    heartbeats: Heartbeats,
-    settings: ControllerSettings | None = None,
-) -> None:
-    """One tenure of leadership; runs until cancelled."""
-    settings = settings or ControllerSettings()
-    judge = Judge(heartbeats, clock.monotonic_seconds(), settings.eviction_seconds)
-    await run(controllers(settings, names, judge), leadership, store, clock, names)
 
 
 def controllers(settings: ControllerSettings, names: Names, judge: Judge) -> tuple[Controller, ...]:

@@ -20,7 +20,7 @@ from orchestr8.errors import Conflict, Expired, LimitExceeded, OutcomeUnknown, U
 from orchestr8.master.controllers import loop
 from orchestr8.master.controllers.controller import Controller, key_of_change
 from orchestr8.master.controllers.facts import is_ready
-from orchestr8.master.controllers.registry import run_controllers
+from orchestr8.master.controllers.loop import run_controllers
 from orchestr8.store.command import Key, Put, Txn
 from orchestr8.store.plan import Create, Note, Plan
 from tests.unit.master.controllers.world import EPOCH, LocalStore, World, deployment, key, node, pod, template
