@@ -12,10 +12,12 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
+import msgspec
+
 from orchestr8.api import codec
 from orchestr8.api.meta import ObjectMeta
-from orchestr8.api.node import Node, NodeSpec, NodeStatus
-from orchestr8.api.pod import Container, Pod, Volume
+from orchestr8.api.node import Node, NodeCondition, NodeSpec, NodeStatus
+from orchestr8.api.pod import Container, Pod, PodStatus, Volume
 from orchestr8.store.command import Key
 from orchestr8.store.history import Change
 from orchestr8.store.view import View
@@ -47,8 +49,12 @@ class Assigned:
         last = len(parts) - 1
         messages: list[dict[str, Any]] = []
         for i, part in enumerate(parts):
-            message: dict[str, Any] = {"full": True, "revision": view.revision, "objects": _objects(part)}
-            messages.append({**message, "more": True} if i < last else message)
+            message: dict[str, Any] = {"revision": view.revision, "objects": _objects(part)}
+            if i == 0:
+                message["full"] = True
+            if i < last:
+                message["more"] = True
+            messages.append(message)
         return messages
 
     def changes(self, view: View, keys: Iterable[Key]) -> list[dict[str, Any]]:
@@ -118,11 +124,19 @@ def concerned(change: Change) -> tuple[bool, frozenset[str]]:
         return True, frozenset()
     if change.key.kind != "Pod":
         return False, frozenset()
-    before, after = (side.obj if side is not None else None for side in (change.before, change.after))
-    if isinstance(before, Pod) and isinstance(after, Pod) and _only_status_differs(before, after):
-        return False, frozenset()  # the node wrote it itself
-    sides = (before, after)
+    sides = [side.obj for side in (change.before, change.after) if side is not None]
     return False, frozenset(pod.spec.node_name for pod in sides if isinstance(pod, Pod) and pod.spec.node_name)
+
+
+def is_echo(change: Change, reported: PodStatus) -> bool:
+    """Whether the change of a pod is no more than ``reported``, the status that its own node reported last."""
+    before = change.before.obj if change.before is not None else None
+    after = change.after.obj if change.after is not None else None
+    if not isinstance(before, Pod) or not isinstance(after, Pod) or after.status != reported:
+        return False
+    old, new = before.metadata, after.metadata
+    same = msgspec.structs.replace(old, resource_version=new.resource_version, managed_fields=new.managed_fields)
+    return same == new and before.spec == after.spec
 
 
 def references(pod: Pod) -> frozenset[Key]:
@@ -138,13 +152,14 @@ def references(pod: Pod) -> frozenset[Key]:
 
 @lru_cache(maxsize=8_192)
 def trimmed(json: bytes) -> bytes:
-    """A Node as every other node may see it: name, addresses, pod range. Made once for all workers."""
+    """A Node as nodes may see it: name, addresses, pod range, whether it is Ready. Made once for all workers."""
     node: Node = codec.decode("Node", json)
+    ready = tuple(NodeCondition(type=c.type, status=c.status) for c in node.status.conditions if c.type == "Ready")
     return codec.encode(
         Node(
             metadata=ObjectMeta(name=node.metadata.name, uid=node.metadata.uid),
             spec=NodeSpec(pod_cidr=node.spec.pod_cidr, pod_cidrs=node.spec.pod_cidrs),
-            status=NodeStatus(addresses=node.status.addresses),
+            status=NodeStatus(addresses=node.status.addresses, conditions=ready),
         )
     )
 
@@ -173,17 +188,6 @@ def _of_volume(volume: Volume) -> set[tuple[str, str | None]]:
     if volume.secret is not None:
         found.add(("Secret", volume.secret.secret_name))
     return found
-
-
-def _only_status_differs(before: Pod, after: Pod) -> bool:
-    same_meta = (
-        before.metadata.deletion_timestamp == after.metadata.deletion_timestamp
-        and before.metadata.deletion_grace_period_seconds == after.metadata.deletion_grace_period_seconds
-        and before.metadata.labels == after.metadata.labels
-        and before.metadata.annotations == after.metadata.annotations
-        and before.metadata.uid == after.metadata.uid
-    )
-    return same_meta and before.status.phase == after.status.phase and before.spec == after.spec
 
 
 def _key(pod: Pod) -> Key:

@@ -28,7 +28,7 @@ _EVENTS_PER_CALL = 200
 MESSAGE_CHARS = 1_024  # Kubernetes' bound on an event's message
 
 
-class Regarding(msgspec.Struct, frozen=True):
+class Regarding(msgspec.Struct, frozen=True, rename="camel"):
     """Spelled as in an ObjectReference. ``field_path``: ``spec.containers{web}``, or empty."""
 
     kind: str

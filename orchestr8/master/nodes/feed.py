@@ -15,8 +15,9 @@ import structlog
 import trio
 
 from orchestr8 import limits
+from orchestr8.api.pod_status import PodStatus
 from orchestr8.errors import Expired
-from orchestr8.master.nodes.assignments import Assigned, concerned
+from orchestr8.master.nodes.assignments import Assigned, concerned, is_echo
 from orchestr8.master.nodes.seams import Store
 from orchestr8.rpc.service import MessageStream
 from orchestr8.store.command import Key
@@ -30,6 +31,7 @@ class Feed:
 
     def __init__(self, node: str) -> None:
         self.assigned = Assigned(node)
+        self.reported: dict[Key, PodStatus] = {}  # by this worker, as it stands in the store once it is written
         self._dirty: dict[Key, None] = {}
         self._full = True
         self._news = trio.Event()
@@ -86,6 +88,11 @@ class Feeds:
             except Expired:
                 _log.info("assignments lost their place in the history and are sent in full")
 
+    def reported(self, node: str, pod: Key, status: PodStatus) -> None:
+        """The node is about to write this status: it need not be told of it."""
+        for feed in self._feeds.get(node, ()):
+            feed.reported[pod] = status
+
     @contextmanager
     def _listening(self, node: str) -> Iterator[Feed]:
         feed = Feed(node)
@@ -108,7 +115,11 @@ class Feeds:
                     feed.mark(change.key)
         for node in nodes:
             for feed in self._feeds.get(node, ()):
-                feed.mark(change.key)
+                reported = feed.reported.get(change.key)
+                if reported is None or not is_echo(change, reported):
+                    feed.mark(change.key)
+                if change.after is None:
+                    feed.reported.pop(change.key, None)
 
     def _mark_everybody(self) -> None:
         for feed in self._all():

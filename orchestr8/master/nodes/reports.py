@@ -60,7 +60,14 @@ class Refused(msgspec.Struct, frozen=True):
     message: str
 
 
-def pod_status(view: View, node: str, report: PodReport) -> Step | Refused | None:
+class StatusStep(Step, frozen=True):
+    """``pod`` will have ``status``."""
+
+    pod: Key
+    status: PodStatus
+
+
+def pod_status(view: View, node: str, report: PodReport) -> StatusStep | Refused | None:
     """The write for one report; None when it says nothing new."""
     key = Key("Pod", report.namespace, report.name)
     try:
@@ -73,7 +80,7 @@ def pod_status(view: View, node: str, report: PodReport) -> Step | Refused | Non
     new = msgspec.structs.replace(pod, status=_merged(pod.status, status))
     if new.status == pod.status:
         return None
-    return Step((Compare(key, _revision(pod)),), (Put(key, codec.encode(new)),))
+    return StatusStep((Compare(key, _revision(pod)),), (Put(key, codec.encode(new)),), key, new.status)
 
 
 def finished(view: View, node: str, report: FinishedPod, now: dt.datetime) -> Step | Refused | None:

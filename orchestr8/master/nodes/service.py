@@ -135,7 +135,7 @@ class NodeService:
         self._check_registered(name)
         now = self._clock.now()
         decides: list[tuple[str, Decide]] = [
-            (each.uid, functools.partial(reports.pod_status, node=name, report=each)) for each in report.pods
+            (each.uid, functools.partial(self._pod_step, node=name, report=each)) for each in report.pods
         ]
         decides += [
             (each.uid, functools.partial(reports.finished, node=name, report=each, now=now)) for each in report.finished
@@ -206,6 +206,12 @@ class NodeService:
         if isinstance(decided, Step):
             await self._store.propose(transaction(self._names.uid(), [decided]))
             return None
+        return decided
+
+    def _pod_step(self, view: View, node: str, report: reports.PodReport) -> Step | Refused | None:
+        decided = reports.pod_status(view, node, report)
+        if isinstance(decided, reports.StatusStep):
+            self._feeds.reported(node, decided.pod, decided.status)
         return decided
 
     def _event_step(self, view: View, said: events.Said, node: str, now: dt.datetime) -> Step | None:

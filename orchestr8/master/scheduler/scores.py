@@ -19,7 +19,7 @@ from orchestr8.master.scheduler.facts import (
     NodeFacts,
     Usage,
 )
-from orchestr8.master.scheduler.filters import term_matches, tolerates
+from orchestr8.master.scheduler.matching import term_matches, tolerates
 
 FULL = 10_000
 ZONE_WEIGHT = 4  # twice that of the spread over nodes: losing a zone costs more

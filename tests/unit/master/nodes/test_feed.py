@@ -19,13 +19,15 @@ from orchestr8.api.container import (
     SecretKeySelector,
 )
 from orchestr8.api.meta import LocalObjectReference, ObjectMeta, with_metadata
-from orchestr8.api.node import Node, NodeAddress, NodeSpec, NodeStatus
+from orchestr8.api.node import Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus
 from orchestr8.api.pod import Container, EnvVar, Pod, PodSpec, PodStatus, Volume
 from orchestr8.api.service import EndpointSlice, Service
 from orchestr8.api.volumes import ConfigMapVolumeSource, SecretVolumeSource
 from orchestr8.master.nodes import assignments
 from orchestr8.master.nodes.assignments import Assigned, concerned, references
+from orchestr8.worker.agent.assignments import Assignments as AgentAssignments
 from tests.unit.master.nodes.fakes import FakeStore, Masters, key_of, masters
+from tests.unit.master.nodes.test_service import register, status
 
 Seen = dict[tuple[str, str, str], dict[str, Any]]
 
@@ -42,8 +44,9 @@ class Worker:
     def take(self, message: dict[str, Any]) -> None:
         self.messages.append(message)
         self.revision = message["revision"]
-        if message.get("full"):
-            self._set = {**(self._set or {}), **_decoded(message["objects"])}
+        if message.get("full") or self._set is not None:
+            before = {} if message.get("full") else (self._set or {})
+            self._set = {**before, **_decoded(message["objects"])}
             if not message.get("more"):
                 self.objects, self._set = self._set, None
             return
@@ -81,11 +84,15 @@ def pod(name: str, node: str | None = "w1", *, config: str = "", secret: str = "
     return Pod(metadata=meta(name), spec=PodSpec(node_name=node, containers=(container,)), status=PodStatus())
 
 
-def node(name: str, cidr: str = "10.244.1.0/24", **labels: str) -> Node:
+def node(name: str, cidr: str = "10.244.1.0/24", ready: str = "True", **labels: str) -> Node:
     return Node(
         metadata=ObjectMeta(name=name, labels=labels),
         spec=NodeSpec(pod_cidr=cidr),
-        status=NodeStatus(addresses=(NodeAddress(type="InternalIP", address="10.0.0.9"),), capacity={"cpu": "4"}),
+        status=NodeStatus(
+            addresses=(NodeAddress(type="InternalIP", address="10.0.0.9"),),
+            capacity={"cpu": "4"},
+            conditions=(NodeCondition(type="Ready", status=ready), NodeCondition(type="DiskPressure", status="False")),
+        ),
     )
 
 
@@ -139,7 +146,9 @@ async def test_the_full_set_holds_what_a_node_may_see_and_nothing_else(autojump_
         assert worker.revision == made.store.revision
         seen = worker.objects[("Node", "", "w1")]
         assert seen["spec"] == {"podCIDR": "10.244.1.0/24"}
-        assert seen["status"] == {"addresses": [{"type": "InternalIP", "address": "10.0.0.9"}]}
+        assert seen["status"]["addresses"] == [{"type": "InternalIP", "address": "10.0.0.9"}]
+        assert seen["status"]["conditions"] == [{"type": "Ready", "status": "True"}]
+        assert "capacity" not in seen["status"]
         assert "labels" not in seen["metadata"]
         nursery.cancel_scope.cancel()
 
@@ -184,21 +193,50 @@ async def test_what_a_pod_needs_is_told_before_the_pod(autojump_clock: trio.abc.
         nursery.cancel_scope.cancel()
 
 
-async def test_a_nodes_own_status_writes_and_labels_of_nodes_wake_nobody(autojump_clock: trio.abc.Clock) -> None:
+async def test_a_node_is_not_told_what_it_reported_itself(autojump_clock: trio.abc.Clock) -> None:
+    async with masters("m1") as made, made.worker("w1", "m1") as connection:
+        await register(connection)
+        made.store.put(pod("mine"))
+        worker = Worker()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listen, made, worker)
+            await trio.sleep(1)
+            told = len(worker.messages)
+            for ip in ("10.244.1.7", "10.244.1.8"):
+                await connection.call("node.status", {"pods": [status("mine", phase="Running", pod_ip=ip)]})
+            await trio.sleep(1)
+            assert len(worker.messages) == told
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_node_is_told_when_others_write_its_pods_status(autojump_clock: trio.abc.Clock) -> None:
+    async with masters("m1") as made, made.worker("w1", "m1") as connection:
+        await register(connection)
+        made.store.put(pod("mine"))
+        worker = Worker()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listen, made, worker)
+            await trio.sleep(1)
+            await connection.call("node.status", {"pods": [status("mine", phase="Running")]})
+            made.store.put(msgspec.structs.replace(pod("mine"), status=PodStatus(phase="Failed")))
+            await trio.sleep(1)
+            assert worker.objects[("Pod", "default", "mine")]["status"]["phase"] == "Failed"
+            nursery.cancel_scope.cancel()
+
+
+async def test_changes_of_a_node_that_others_may_not_see_wake_nobody(autojump_clock: trio.abc.Clock) -> None:
     async with masters("m1") as made, trio.open_nursery() as nursery:
-        made.store.put(pod("mine"), node("w2"))
+        made.store.put(node("w2"))
         worker = Worker()
         nursery.start_soon(listen, made, worker)
         await trio.sleep(1)
         told = len(worker.messages)
-        made.store.put(
-            msgspec.structs.replace(pod("mine"), status=PodStatus(pod_ip="10.244.1.7")), node("w2", disk="ssd")
-        )
+        made.store.put(node("w2", disk="ssd"))
         await trio.sleep(1)
         assert len(worker.messages) == told
-        made.store.put(msgspec.structs.replace(pod("mine"), status=PodStatus(phase="Failed")))
+        made.store.put(node("w2", ready="False"))
         await trio.sleep(1)
-        assert worker.objects[("Pod", "default", "mine")]["status"]["phase"] == "Failed"
+        assert worker.objects[("Node", "", "w2")]["status"]["conditions"] == [{"type": "Ready", "status": "False"}]
         nursery.cancel_scope.cancel()
 
 
@@ -226,7 +264,19 @@ async def test_a_large_set_comes_in_parts(monkeypatch: pytest.MonkeyPatch, autoj
             False
         ]
         assert len(worker.names("Pod")) == 30
+        assert [message.get("full", False) for message in worker.messages] == [True] + [False] * (
+            len(worker.messages) - 1
+        )
+        assert _as_the_agent_sees(worker.messages) == [f"p{i}" for i in sorted(range(30), key=str)]
         nursery.cancel_scope.cancel()
+
+
+def _as_the_agent_sees(messages: list[dict[str, Any]]) -> list[str]:
+    """The names of the pods after the messages, by the worker's own reading of them."""
+    seen = AgentAssignments()
+    for message in messages:
+        seen = seen.accept(message)
+    return sorted(each.metadata.name for each in seen.pods().values())
 
 
 async def test_a_slow_worker_skips_versions_and_ends_up_right(autojump_clock: trio.abc.Clock) -> None:

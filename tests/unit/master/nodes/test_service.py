@@ -299,12 +299,19 @@ async def test_the_same_event_again_is_counted(autojump_clock: trio.abc.Clock) -
     async with masters("m1") as made, made.worker("w1", "m1") as worker:
         await register(worker)
         made.store.put(DEFAULT, pod("a"))
-        regarding = {"kind": "Pod", "namespace": "default", "name": "a", "uid": "uid-a"}
+        regarding = {
+            "kind": "Pod",
+            "namespace": "default",
+            "name": "a",
+            "uid": "uid-a",
+            "fieldPath": "spec.containers{a}",
+        }
         said = {"regarding": regarding, "type": "Normal", "reason": "Pulled", "message": "in 0.2 s"}
         for _ in range(2):
             await worker.call("node.events", {"events": [said]})
         (event,) = made.store.view().list(Event)
         assert (event.count, event.reason, event.involved_object.uid) == (2, "Pulled", "uid-a")
+        assert event.involved_object.field_path == "spec.containers{a}"
         assert event.source is not None and event.source.host == "w1"
 
 
