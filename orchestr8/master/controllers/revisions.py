@@ -39,7 +39,8 @@ _REVISION_HISTORY_CHARS = 2_000
 
 def find_current(deployment: Deployment, replica_sets: Iterable[ReplicaSet]) -> ReplicaSet | None:
     """The oldest ReplicaSet whose template is the Deployment's, the hash label aside."""
-    same = [each for each in replica_sets if _without_hash(each.spec.template) == deployment.spec.template]
+    wanted = _without_hash(deployment.spec.template)
+    same = [each for each in replica_sets if _without_hash(each.spec.template) == wanted]
     return min(same, key=age, default=None)
 
 

@@ -218,6 +218,14 @@ def test_a_name_that_is_taken_by_a_stranger_leads_to_another_name():
     assert {controller_of(each) is not None for each in world.list(ReplicaSet)} == {True, False}
 
 
+def test_a_template_that_was_copied_with_its_hash_is_still_one_template():
+    world = World()
+    world.put(build.deployment(1, template=template(app="web", **{"pod-template-hash": "copied"})))
+    work(world)
+    assert len(world.list(ReplicaSet)) == 1
+    assert world.get(Deployment, "web").status.collision_count is None
+
+
 def test_an_orphan_replica_set_is_adopted_and_a_stranger_released():
     world = rolled_out(1)
     (only,) = world.list(ReplicaSet)
