@@ -168,7 +168,10 @@ class PodmanRuntime:
     async def start_container(self, container_id: str) -> ContainerState:
         self._states.pop(container_id, None)
         await self._call("POST", f"/containers/{container_id}/start")
-        return await self.inspect_container(container_id)
+        state = await self.inspect_container(container_id)
+        if state.phase is ContainerPhase.EXITED:  # before it could be watched
+            self._ended(container_id, "exited")
+        return state
 
     async def stop_container(self, container_id: str, grace_seconds: float) -> None:
         """Signals and waits here instead of in Podman's own stop, so that a long grace holds no thread."""

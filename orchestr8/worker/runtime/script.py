@@ -1,8 +1,8 @@
 """The processes of the fake runtime: a small subset of a shell, on trio's clock.
 
-Understood, separated by ``;`` or new lines: ``sleep N``, ``echo TEXT`` (``>&2``), ``exit N``, ``true``, ``false``,
-``cat``, ``printenv NAME``, ``trap 'exit N' TERM``, ``trap '' TERM``, ``while true; do ...; done``. Anything else runs
-for ever, like a server.
+Understood, separated by ``;`` or new lines: ``sleep N``, ``echo TEXT`` (with ``$NAME``, ``>&2``), ``exit N``,
+``true``, ``false``, ``cat``, ``trap 'exit N' TERM``, ``trap '' TERM``, ``while true; do ...; done``. Anything else
+runs for ever, like a server.
 """
 
 from __future__ import annotations
@@ -86,9 +86,8 @@ class Process:
         match name:
             case "echo":
                 channel = "stderr" if rest.endswith(">&2") else "stdout"
-                self._write(channel, rest.removesuffix(">&2").strip().encode() + b"\n")
-            case "printenv":
-                self._write("stdout", self._env.get(rest, "").encode() + b"\n")
+                text = re.sub(r"\$(\w+)", lambda found: self._env.get(found[1], ""), rest.removesuffix(">&2").strip())
+                self._write(channel, text.encode() + b"\n")
             case "cat":
                 await self._input_ended.wait()
                 self._write("stdout", bytes(self._input))

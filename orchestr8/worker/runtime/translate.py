@@ -50,6 +50,7 @@ def sandbox_body(spec: SandboxSpec, infra_image: str) -> dict[str, Any]:
         "labels": labels,
         "infra_image": infra_image,
         "netns": {"nsmode": "none"},
+        "share_parent": False,  # after a reboot 4.3 forgets the pod's own cgroup and could add no container to it
     }
 
 

@@ -276,7 +276,7 @@ async def test_a_missing_config_map_holds_the_container_until_it_comes(autojump_
     async with world() as w:
         source = EnvVarSource(config_map_key_ref=ConfigMapKeySelector(name="conf", key="greeting"))
         variable = EnvVar(name="GREETING", value_from=source)
-        w.cluster.put(pod(containers=(container(script="printenv GREETING; serve", env=(variable,)),)))
+        w.cluster.put(pod(containers=(container(script="echo $GREETING; serve", env=(variable,)),)))
         await w.cluster.until(lambda: w.cluster.waiting("uid-web") == "CreateContainerConfigError")
         conf = ConfigMap(metadata=ObjectMeta(name="conf", namespace="default"), data={"greeting": "hello"})
         began = trio.current_time()
