@@ -146,7 +146,7 @@ def _check_depth(text: bytes, source: str) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > _DEPTH:
-                line = event.start_mark.line + 1
+                line = event.start_mark.line + 1 if event.start_mark else 1
                 raise ManifestError(f"{source}:{line}", f"nested deeper than {_DEPTH} levels")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1

@@ -6,7 +6,6 @@ knows every kind that its cluster knows, under every name the cluster gives it.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -77,6 +76,8 @@ class Catalogue:
         """Raises BadRequest naming what is near."""
         found = self._by_name.get(name.lower())
         if found is None:
+            import difflib  # a millisecond that only a mistyped name pays
+
             near = difflib.get_close_matches(name.lower(), self._by_name, n=1)
             hint = f"did you mean {near[0]}?" if near else "known: " + ", ".join(sorted(self.plurals()))
             raise BadRequest(f"this cluster serves no {name!r}; {hint}")

@@ -1,29 +1,22 @@
 """A live connection: the trio shell around connection.py, the same for both sides.
 
 One task reads, one writes many frames in one piece, one keeps the connection alive, and each call or stream that the
-peer opens runs in a task of its own: cancelled when the caller cancels or the connection ends. A bug in a handler
-leaves through the nursery and ends the process.
+peer opens runs in a task of its own (handlers.py).
 """
 
 from __future__ import annotations
 
-import math
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import msgspec
 import outcome
 import trio
 
 from orchestr8 import limits
 from orchestr8.errors import (
-    BadRequest,
     DeadlineExceeded,
-    Forbidden,
-    LocalProtocolError,
-    NotFound,
     Orchestr8Error,
     OutcomeUnknown,
     RemoteProtocolError,
@@ -31,15 +24,11 @@ from orchestr8.errors import (
 )
 from orchestr8.rpc import connection as wire_events
 from orchestr8.rpc.connection import Wire
+from orchestr8.rpc.handlers import Handlers
 from orchestr8.rpc.service import Peer, Service
 
 _READ_BYTES = 64 * limits.KIB
 _PARTING_SECONDS = 1.0  # for the last frame to a peer that broke the protocol
-# Handlers that were cancelled may still be cleaning up; beyond this many the reader waits for them.
-_HANDLER_TASKS = 2 * (limits.RPC_CALLS_IN_FLIGHT + limits.RPC_STREAMS_PER_CONNECTION)
-
-
-_Serve = Callable[[int, str, Any], Awaitable[Any]]
 
 
 class Stream:
@@ -58,8 +47,10 @@ class Stream:
         wire = self._owner._wire
         await trio.lowlevel.checkpoint_if_cancelled()
         while True:
+            if self._error is not None:
+                raise self._error
             if not wire.is_stream(self._number):
-                raise self._error or trio.BrokenResourceError("the other side has ended this stream")
+                raise trio.BrokenResourceError("the other side has ended this stream")
             if wire.may_send(self._number) and wire.outbox_bytes < limits.RPC_OUTBOX_BYTES:
                 break
             await (self._changed if not wire.may_send(self._number) else self._owner._room).park()
@@ -114,15 +105,12 @@ class Connection:
     def __init__(self, transport: trio.abc.Stream, peer: Peer, service: Service, frame_bytes: int) -> None:
         self.peer = peer
         self._transport = transport
-        self._service = service
         self._wire = Wire(frame_bytes)
         self._waiting: dict[int, trio.lowlevel.Task] = {}
         self._streams: dict[int, Stream] = {}
-        self._handlers: dict[int, trio.CancelScope] = {}
-        self._handler_tasks = 0
+        self._handlers = Handlers(peer, service, self._wire, self._handled)
         self._work = trio.lowlevel.ParkingLot()  # the writer waits for frames
         self._room = trio.lowlevel.ParkingLot()  # askers wait for space in the outbox or for a free slot
-        self._handler_done = trio.lowlevel.ParkingLot()
         self._io: trio.CancelScope | None = None
         self._closed = trio.Event()
         self._reason: Orchestr8Error | None = None
@@ -213,8 +201,7 @@ class Connection:
                 return
             for event in self._wire.receive(data):
                 self._on_event(event, handlers)
-            while self._handler_tasks >= _HANDLER_TASKS:
-                await self._handler_done.park()
+            await self._handlers.wait_for_room()
 
     async def _write(self) -> None:
         try:
@@ -260,8 +247,7 @@ class Connection:
         self._waiting.clear()
         for stream in self._streams.values():
             stream._end(Unavailable(reason.message))
-        for scope in self._handlers.values():
-            scope.cancel()
+        self._handlers.cancel_all()
         self._room.unpark_all()
         if self._io is not None:
             self._io.cancel()
@@ -290,7 +276,7 @@ class Connection:
             case wire_events.Failed(number, error):
                 self._wake_caller(number, outcome.Error(error), error)
             case wire_events.Called(number, method, params, seconds):
-                self._start(nursery, number, self._serve_call, method, params, trio.current_time() + seconds)
+                self._handlers.start_call(nursery, number, method, params, seconds)
             case wire_events.MessageReceived(number, value, size):
                 self._streams[number]._message(value, size)
             case wire_events.WindowOpened(number):
@@ -298,14 +284,18 @@ class Connection:
             case wire_events.EofReceived(number):
                 self._streams[number]._end(None)
             case wire_events.Opened(number, method, params):
-                self._streams[number] = Stream(self, number)
-                self._start(nursery, number, self._serve_stream, method, params, math.inf)
+                stream = self._streams[number] = Stream(self, number)
+                self._handlers.start_stream(nursery, number, method, params, stream)
             case wire_events.Cancelled(number):
-                self._handlers[number].cancel()
+                self._handlers.cancel(number)
                 if number in self._streams:
                     self._streams.pop(number)._end(Unavailable(f"{self._peer_name} has given up this stream"))
             case wire_events.GoodbyeReceived(error):
                 self._close(Unavailable(f"{self._peer_name} has closed the connection: {error.message}"))
+
+    def _handled(self, number: int) -> None:
+        self._streams.pop(number, None)
+        self._wake_writer()
 
     def _wake_caller(self, number: int, result: outcome.Outcome[Any], error: Orchestr8Error | None) -> None:
         self._room.unpark_all()
@@ -314,74 +304,6 @@ class Connection:
             trio.lowlevel.reschedule(task, result)
         elif number in self._streams:
             self._streams[number]._end(error)
-
-    def _start(
-        self, nursery: trio.Nursery, number: int, serve: _Serve, method: str, params: Any, deadline: float
-    ) -> None:
-        self._handlers[number] = scope = trio.CancelScope(deadline=deadline)
-        self._handler_tasks += 1
-        nursery.start_soon(self._handle, number, scope, serve, method, params, name=method)
-
-    async def _handle(self, number: int, scope: trio.CancelScope, serve: _Serve, method: str, params: Any) -> None:
-        wire = self._wire
-        try:
-            with scope:
-                try:
-                    wire.answer(number, await serve(number, method, params))
-                except LocalProtocolError:
-                    raise  # a result that no frame can carry, or a broken rule of ours: a bug
-                except (Orchestr8Error, msgspec.ValidationError) as error:
-                    wire.fail(number, _expected(error))
-                except BaseExceptionGroup as group:
-                    wire.fail(number, _only_expected(group))
-            if scope.cancelled_caught and not self._closed.is_set():
-                wire.fail(number, DeadlineExceeded("the caller's deadline has passed"))
-        finally:
-            del self._handlers[number]
-            self._streams.pop(number, None)
-            self._handler_tasks -= 1
-            self._handler_done.unpark_all()
-            self._wake_writer()
-
-    async def _serve_call(self, number: int, method: str, params: Any) -> Any:
-        handler = self._service.methods.get(method)
-        self._check_may(method, handler)
-        assert handler is not None
-        return await handler(self.peer, params)
-
-    async def _serve_stream(self, number: int, method: str, params: Any) -> None:
-        handler = self._service.streams.get(method)
-        self._check_may(method, handler)
-        assert handler is not None
-        try:
-            await handler(self.peer, params, self._streams[number])
-        except trio.EndOfChannel:
-            raise BadRequest(f"{method}: the stream ended before its handler had what it needs") from None
-
-    def _check_may(self, method: str, handler: Any) -> None:
-        if not self._service.allows(self.peer, method):
-            who = self.peer.name or "a peer without a certificate"
-            raise Forbidden(
-                f"{who} may not use {method}: {'join the cluster first' if not self.peer.roles else 'role'}"
-            )
-        if handler is None:
-            raise NotFound(f"{method} is not offered here: an older version, or a master asked for what workers do")
-
-
-def _expected(error: Exception) -> Orchestr8Error:
-    return error if isinstance(error, Orchestr8Error) else BadRequest(f"params: {error}")
-
-
-def _only_expected(group: BaseExceptionGroup[BaseException]) -> Orchestr8Error:
-    """The first error, if all of a handler's nursery failed in expected ways; else the group is a bug and goes on."""
-    expected, rest = group.split((Orchestr8Error, msgspec.ValidationError))
-    if rest is not None or expected is None:
-        raise group
-    first: BaseException = expected
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    assert isinstance(first, Exception)
-    return _expected(first)
 
 
 @asynccontextmanager

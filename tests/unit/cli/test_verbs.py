@@ -43,29 +43,27 @@ def two_pods(api):
 
 
 def test_the_verbs_are_those_of_the_manual():
-    assert set(VERBS) == set(
-        [
-            "up",
-            "master",
-            "worker",
-            "token",
-            "join",
-            "kubeconfig",
-            "apply",
-            "get",
-            "describe",
-            "delete",
-            "scale",
-            "rollout",
-            "logs",
-            "exec",
-            "why",
-            "status",
-            "version",
-            "install",
-            "uninstall",
-        ]
-    )
+    assert set(VERBS) == {
+        "up",
+        "master",
+        "worker",
+        "token",
+        "join",
+        "kubeconfig",
+        "apply",
+        "get",
+        "describe",
+        "delete",
+        "scale",
+        "rollout",
+        "logs",
+        "exec",
+        "why",
+        "status",
+        "version",
+        "install",
+        "uninstall",
+    }
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -281,6 +281,31 @@ async def test_an_error_ends_a_stream_after_its_messages():
                 await stream.send(2)
 
 
+async def test_a_lost_connection_ends_senders_and_readers_of_streams(autojump_clock):
+    async def silent(peer, params, stream):
+        await trio.sleep_forever()
+
+    async with pair(Service(streams={"silent": silent})) as (asking, serving):
+        async with asking.stream("silent") as full, asking.stream("silent") as empty:
+            async with trio.open_nursery() as nursery:
+
+                @nursery.start_soon
+                async def cut():
+                    await trio.sleep(1)
+                    await serving._transport.aclose()
+
+                @nursery.start_soon
+                async def read():
+                    with pytest.raises(Unavailable):
+                        await empty.receive()
+
+                with pytest.raises(Unavailable):
+                    while True:
+                        await full.send(b"x")
+            with pytest.raises(Unavailable):
+                await empty.send(1)
+
+
 async def test_sending_to_a_handler_that_has_returned_breaks(autojump_clock):
     async def done(peer, params, stream):
         pass
