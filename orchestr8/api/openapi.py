@@ -37,8 +37,20 @@ _SCALARS: dict[str, dict[str, Any]] = {
     "boolean": {"type": "boolean"},
     "time": {"type": "string", "format": "date-time"},
     "bytes": {"type": "string", "format": "byte"},
-    "quantity": {"oneOf": [{"type": "string"}, {"type": "number"}]},
-    "int-or-string": {"oneOf": [{"type": "integer"}, {"type": "string"}], "format": "int-or-string"},
+    "quantity": {"$ref": "#/components/schemas/io.k8s.apimachinery.pkg.api.resource.Quantity"},
+    "int-or-string": {"$ref": "#/components/schemas/io.k8s.apimachinery.pkg.util.intstr.IntOrString"},
+}
+# Scalars with a schema of their own, so that clients call them by their names.
+_NAMED_SCALARS: dict[str, dict[str, Any]] = {
+    "io.k8s.apimachinery.pkg.api.resource.Quantity": {
+        "description": "An amount with an optional unit, such as 500m, 2 or 128Mi.",
+        "oneOf": [{"type": "string"}, {"type": "number"}],
+    },
+    "io.k8s.apimachinery.pkg.util.intstr.IntOrString": {
+        "description": "A number, or a text such as a port's name or a percentage.",
+        "oneOf": [{"type": "integer"}, {"type": "string"}],
+        "format": "int-or-string",
+    },
 }
 _PATCH_TYPES = (
     "application/json-patch+json",
@@ -73,6 +85,7 @@ def document(group: str, version: str) -> dict[str, Any]:
     roots += [sub.cls for kind in served for sub in kind.subresources if sub.cls is not None]
     schemas = {_name(cls): _schema(cls) for cls in reachable([*roots, meta.DeleteOptions, meta.Status])}
     schemas |= {f"{_name(kind.cls)}List": _list_schema(kind) for kind in served if kind.stored}
+    schemas |= _NAMED_SCALARS
     return {
         "openapi": "3.0.0",
         "info": {"title": "orchestr8", "version": __version__},
@@ -166,7 +179,7 @@ def _identity(kind: Kind) -> dict[str, str]:
 def _property(field: Field) -> dict[str, Any]:
     value = _value(field.shape)
     if "$ref" in value:  # what stands beside a $ref is ignored
-        value = {"allOf": [value], "default": {}}
+        value = {"allOf": [value]}
     value["description"] = field.description or _COMMON.get(field.name, "")
     if field.shape.form == "list":
         value["x-kubernetes-list-type"] = field.list_type or "atomic"
