@@ -7,6 +7,7 @@ the next; an object that is read again is decoded again (some microseconds). Not
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import deque
 
@@ -15,6 +16,9 @@ from orchestr8.api import codec, kinds
 from orchestr8.api.meta import Object, with_metadata
 from orchestr8.errors import BadRequest, Invalid
 from orchestr8.store.command import Key
+
+_DEPTH = 2 * limits.JSON_DEPTH  # clients are held to half of it
+_NESTING = re.compile(rb'[{}\[\]]|"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 class Stored:
@@ -58,7 +62,10 @@ class Decoded:
 
 def accept(key: Key, data: bytes, revision: int, decoded: Decoded) -> Stored:
     """The object of a Put at its revision. Raises Orchestr8Error for bytes that are not an object of that key."""
+    _check_depth(data)
     obj = _decode(key.kind, data)
+    if kinds.by_name(key.kind).namespaced != bool(key.namespace):
+        raise Invalid(f"{key.kind} {key.name!r} has the wrong scope: namespace {key.namespace!r}")
     meta = obj.metadata
     if meta.namespace != key.namespace or meta.name != key.name or not key.name:
         raise Invalid(f"metadata names {meta.namespace}/{meta.name}, the key {key.namespace}/{key.name}")
@@ -74,6 +81,21 @@ def restore(key: Key, json: bytes, revision: int, decoded: Decoded) -> Stored:
 def _shared(key: Key) -> Key:
     """Kinds and namespaces are few: one string each for all objects."""
     return Key(sys.intern(key.kind), sys.intern(key.namespace), key.name)
+
+
+def _check_depth(json: bytes) -> None:
+    """How deep a decoder may recurse depends on the stack that it is called from, which differs between masters: what
+    is deeper than any object must be refused before, everywhere alike. Raises BadRequest."""
+    if json.count(b"{") + json.count(b"[") <= _DEPTH:
+        return
+    depth = 0
+    for token in _NESTING.finditer(json):
+        if token[0] in (b"{", b"["):
+            depth += 1
+            if depth > _DEPTH:
+                raise BadRequest(f"JSON is nested deeper than {_DEPTH}")
+        elif token[0] in (b"}", b"]"):
+            depth -= 1
 
 
 def _decode(kind: str, json: bytes) -> Object:

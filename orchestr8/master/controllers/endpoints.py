@@ -2,20 +2,18 @@
 
 A pod is an endpoint while it has an address and has not finished. It is ready when its Ready condition says so and it
 is not being deleted; ``serving`` leaves the deletion out of account. A Service without selector is left to its user.
-Endpoints stay in the slice that they are in, so that one change rewrites one slice.
 Source: Kubernetes, "EndpointSlices".
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from orchestr8.api import selectors
-from orchestr8.api.meta import ObjectMeta, ObjectReference, owner_reference
+from orchestr8.api.meta import ObjectMeta, ObjectReference
 from orchestr8.api.pod import Pod
 from orchestr8.api.service import (
     Endpoint,
@@ -30,24 +28,25 @@ from orchestr8.api.service import (
     SliceEndpointPort,
 )
 from orchestr8.master.controllers.controller import Moment
+from orchestr8.master.controllers.endpoint_slices import (
+    HEADLESS,
+    MANAGED_BY,
+    MANAGER,
+    SERVICE_NAME,
+    Ports,
+    slice_writes,
+)
 from orchestr8.master.controllers.facts import FINISHED_PHASES, is_ready, key_of
 from orchestr8.store.command import Key
 from orchestr8.store.history import Change
 from orchestr8.store.plan import NOTHING, Create, Plan, Remove, Update, Write
 from orchestr8.store.view import View
 
-SLICE_ENDPOINTS = 100
 # Endpoints objects above this are cut, as Kubernetes cuts them at 1,000: they are rewritten whole at every change.
 ENDPOINTS_ADDRESSES = 250
-SERVICE_NAME = "kubernetes.io/service-name"
-MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
-_MANAGER = "endpointslice-controller.k8s.io"
 _ENDPOINTS_MANAGED_BY = "endpoints.kubernetes.io/managed-by"
 _ENDPOINTS_MANAGER = "endpoint-controller"
 _OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
-_HEADLESS = "service.kubernetes.io/headless"
-
-Ports = tuple[SliceEndpointPort, ...]
 
 
 class Answering(msgspec.Struct, frozen=True):
@@ -71,9 +70,12 @@ def decide(view: View, key: Key, now: Moment) -> Plan:
     slices = [
         each
         for each in view.matching(EndpointSlice, key.namespace, selectors.from_labels({SERVICE_NAME: key.name}))
-        if each.metadata.labels.get(MANAGED_BY) == _MANAGER and each.metadata.deletion_timestamp is None
+        if each.metadata.labels.get(MANAGED_BY) == MANAGER and each.metadata.deletion_timestamp is None
     ]
-    return Plan((*_slice_writes(service, slices, answering), *_endpoints_writes(service, existing, answering)))
+    wanted: dict[Ports, dict[str, Endpoint]] = {}
+    for each in answering:
+        wanted.setdefault(each.ports, {})[each.pod.metadata.uid] = each.endpoint
+    return Plan((*slice_writes(service, slices, wanted), *_endpoints_writes(service, existing, answering)))
 
 
 def affected(change: Change, view: View) -> Iterator[Key]:
@@ -166,92 +168,6 @@ def _target(port: ServicePort, pod: Pod) -> int | None:
     return None
 
 
-# -- slices -----------------------------------------------------------------------------------------------------
-
-
-def _slice_writes(service: Service, slices: list[EndpointSlice], answering: list[Answering]) -> Iterator[Write]:
-    labels = _slice_labels(service)
-    groups: dict[Ports, dict[str, Endpoint]] = {}
-    for each in answering:
-        groups.setdefault(each.ports, {})[each.pod.metadata.uid] = each.endpoint
-    taken = {each.metadata.name for each in slices}
-    if not groups:
-        groups[()] = {}  # one empty slice says that the Service is known and nobody answers
-    for ports, endpoints in groups.items():
-        mine = [each for each in slices if each.ports == ports]
-        slices = [each for each in slices if each.ports != ports]
-        yield from _group_writes(service, labels, ports, endpoints, mine, taken)
-    for left in slices:
-        yield Remove(left)
-
-
-def _group_writes(
-    service: Service,
-    labels: dict[str, str],
-    ports: Ports,
-    endpoints: dict[str, Endpoint],
-    slices: list[EndpointSlice],
-    taken: set[str],
-) -> Iterator[Write]:
-    """Slices of one set of ports: what stays stays where it is, what is new fills the gaps, then new slices."""
-    rest = dict(endpoints)
-    filled: list[tuple[EndpointSlice, list[Endpoint]]] = []
-    for each in slices:
-        uids = [endpoint.target_ref.uid or "" for endpoint in each.endpoints if endpoint.target_ref is not None]
-        filled.append((each, [rest.pop(uid) for uid in uids if uid in rest]))
-    waiting = list(rest.values())
-    for _, members in filled:
-        room = max(0, SLICE_ENDPOINTS - len(members))
-        members.extend(waiting[:room])
-        waiting = waiting[room:]
-    used = [(each, members) for each, members in filled if members] or filled[:1]
-    for each, members in filled:
-        if (each, members) not in used:
-            yield Remove(each)
-            continue
-        changed = msgspec.structs.replace(each, endpoints=tuple(members))
-        if changed.metadata.labels != labels:
-            changed = msgspec.structs.replace(changed, metadata=msgspec.structs.replace(each.metadata, labels=labels))
-        if changed != each:
-            yield Update(changed)
-    while waiting or not filled:
-        name = _slice_name(service, taken)
-        taken.add(name)
-        created = EndpointSlice(
-            metadata=ObjectMeta(
-                name=name,
-                generate_name=f"{service.metadata.name}-",
-                namespace=service.metadata.namespace,
-                labels=labels,
-                owner_references=(owner_reference(service),),
-            ),
-            address_type="IPv4",
-            ports=ports,
-            endpoints=tuple(waiting[:SLICE_ENDPOINTS]),
-        )
-        waiting = waiting[SLICE_ENDPOINTS:]
-        filled.append((created, []))
-        yield Create(created)
-
-
-def _slice_labels(service: Service) -> dict[str, str]:
-    labels = {**service.metadata.labels, SERVICE_NAME: service.metadata.name, MANAGED_BY: _MANAGER}
-    if service.spec.cluster_ip == "None":
-        labels[_HEADLESS] = ""
-    return labels
-
-
-def _slice_name(service: Service, taken: set[str]) -> str:
-    """The first free name of a row that the Service's uid decides, so that no chance is needed."""
-    number = 0
-    while True:
-        digest = hashlib.blake2b(f"{service.metadata.uid}/{number}".encode(), digest_size=4).hexdigest()[:5]
-        name = f"{service.metadata.name}-{digest}"
-        if name not in taken:
-            return name
-        number += 1
-
-
 # -- Endpoints ----------------------------------------------------------------------------------------------------
 
 
@@ -260,7 +176,7 @@ def _endpoints_writes(service: Service, existing: Endpoints | None, answering: l
     meta = existing.metadata if existing is not None else ObjectMeta()
     labels = {**service.metadata.labels, _ENDPOINTS_MANAGED_BY: _ENDPOINTS_MANAGER}
     if service.spec.cluster_ip == "None":
-        labels[_HEADLESS] = ""
+        labels[HEADLESS] = ""
     annotations = {name: text for name, text in meta.annotations.items() if name != _OVER_CAPACITY}
     if len(shown) < len(answering):
         annotations[_OVER_CAPACITY] = "truncated"

@@ -18,6 +18,7 @@ from orchestr8.master.controllers import (
     deployment,
     endpoints,
     event_expiry,
+    finished_pods,
     garbage,
     namespaces,
     node_lifecycle,
@@ -53,6 +54,7 @@ def controllers(settings: ControllerSettings, names: Names, judge: Judge) -> tup
         _of("endpoint-slice-controller", endpoints, "Service", "Pod", "EndpointSlice", "Endpoints", pause_seconds=0.1),
         _of("garbage-collector", garbage),
         _of("namespace-controller", namespaces),
+        _of("pod-garbage-collector", finished_pods, "Pod", pause_seconds=10.0),
         _of("event-expiry-controller", event_expiry, "Event", pause_seconds=10.0),
     )
 

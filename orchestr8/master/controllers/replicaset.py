@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -30,6 +30,8 @@ from orchestr8.store.view import View
 
 CREATED_AT_ONCE = 1_000  # the rest follows in the next plan
 POD_DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+_FAILURES_COUNT_SECONDS = 600
+_FAILURE_PAUSE_SECONDS_MAX = 300
 _NOTES_AT_ONCE = 5  # more pods than this share one event
 _GENERATED_BASE_CHARS = 58  # a generated name stays a DNS label: 63 with its suffix
 
@@ -46,25 +48,27 @@ def decide(view: View, key: Key, now: Moment, names: Names) -> Plan:
     claims, pods = _claim(view, replica_set, selector)
     active = [pod for pod in pods if is_active(pod)]
     wanted = 1 if replica_set.spec.replicas is None else replica_set.spec.replicas
-    if len(active) < wanted:
-        created = _pods(replica_set, min(wanted - len(active), CREATED_AT_ONCE), names)
-        changes: list[Write] = [Create(pod) for pod in created]
+    missing = wanted - len(active)
+    held_until = _held_until(pods, wanted, now.wall) if missing > 0 else None
+    changes: list[Write] = []
+    events: tuple[Note, ...] = ()
+    if missing > 0 and held_until is None:
+        created = _pods(replica_set, min(missing, CREATED_AT_ONCE), names)
+        changes = [Create(pod) for pod in created]
         events = _notes(replica_set, created, "SuccessfulCreate", "Created")
-    else:
-        victims = victims_of(active, len(active) - wanted, now.wall)
+    elif missing < 0:
+        victims = victims_of(active, -missing, now.wall)
         changes = [Remove(pod) for pod in victims]
         events = _notes(replica_set, victims, "SuccessfulDelete", "Deleted")
     return Plan(
         writes=(*claims, *changes, *_count(replica_set, active, now.wall)),
         events=events,
-        wake_at=_next_available(replica_set, active, now.wall),
+        wake_at=min(filter(None, (_next_available(replica_set, active, now.wall), held_until)), default=None),
     )
 
 
 def victims_of(active: list[Pod], count: int, now: datetime) -> list[Pod]:
     """The ``count`` pods whose loss costs least."""
-    if count <= 0:
-        return []
     on_node = Counter(pod.spec.node_name for pod in active if pod.spec.node_name)
     return sorted(active, key=lambda pod: _cost(pod, on_node, now))[:count]
 
@@ -174,6 +178,17 @@ def _count(replica_set: ReplicaSet, active: list[Pod], now: datetime) -> Iterato
     )
     if status != replica_set.status:
         yield UpdateStatus(msgspec.structs.replace(replica_set, status=status))
+
+
+def _held_until(pods: list[Pod], wanted: int, now: datetime) -> datetime | None:
+    """When to create again, if pods failed more often lately than the set is large; the pause doubles each time."""
+    failed = [pod.metadata.creation_timestamp for pod in pods if pod.status.phase == "Failed"]
+    recent = [at for at in failed if at is not None and at > now - timedelta(seconds=_FAILURES_COUNT_SECONDS)]
+    rounds = len(recent) // max(1, wanted)
+    if rounds == 0:
+        return None
+    at = max(recent) + timedelta(seconds=min(_FAILURE_PAUSE_SECONDS_MAX, 2 ** min(rounds - 1, 10)))
+    return at if at > now else None
 
 
 def _next_available(replica_set: ReplicaSet, active: list[Pod], now: datetime) -> datetime | None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -128,6 +130,23 @@ def test_an_object_that_does_not_fit_its_key_is_refused() -> None:
     assert run(state, txn(wrong))[0].error == "Invalid"
 
 
+@pytest.mark.parametrize(
+    "wrong", [Key("Pod", "", "a"), Key("Node", "default", "a"), Key("SelfSubjectReview", "", "a"), Key("Pod", "x", "")]
+)
+def test_a_key_of_the_wrong_scope_or_of_a_kind_that_is_never_stored_is_refused(wrong: Key) -> None:
+    metadata = {"name": wrong.name, **({"namespace": wrong.namespace} if wrong.namespace else {})}
+    (result,) = run(State(), txn(Put(wrong, msgspec.json.encode({"kind": wrong.kind, "metadata": metadata}))))
+    assert result.error in ("Invalid", "BadRequest")
+
+
+@pytest.mark.parametrize(("depth", "error"), [(20, ""), (63, "BadRequest"), (100_000, "BadRequest")])
+def test_how_deep_an_object_may_be_does_not_depend_on_the_stack(depth: int, error: str) -> None:
+    nested = b'{"a":' * depth + b'"]]]}}}[[["' + b"}" * depth
+    data = b'{"metadata":{"name":"a","namespace":"default","managedFields":[' + nested + b"]}}"
+    (result,) = run(State(), txn(Put(Key("Pod", "default", "a"), data)))
+    assert result.error == error
+
+
 # -- properties -----------------------------------------------------------------------------------------
 
 _names = st.sampled_from(["a", "b", "c"])
@@ -166,6 +185,29 @@ def test_any_bytes_are_answered_and_change_nothing(entry: bytes) -> None:
     results = state.apply(entry)
     if any(result.error == "BadRequest" for result in results):
         assert state.digest() == before
+
+
+_fields = st.sampled_from(
+    ["kind", "labels", "ownerReferences", "finalizers", "managedFields", "deletionTimestamp", "uid", "spec", "status"]
+)
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just("2026-01-01T00:00:00Z"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_fields | st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    st.sampled_from(["Pod", "Event", "Lease", "Secret", "ConfigMap"]),
+    st.dictionaries(_fields, _json),
+    st.dictionaries(_fields, _json),
+)
+def test_any_json_is_stored_or_refused(kind: str, meta: dict[str, Any], rest: dict[str, Any]) -> None:
+    state = State()
+    body = {**rest, "metadata": {**meta, "name": "a", "namespace": "x"}}
+    (result,) = run(state, txn(Put(Key(kind, "x", "a"), json.dumps(body).encode())))
+    assert (state.count == 0) == bool(result.error)
+    assert State.load(state.dump()).digest() == state.digest()
 
 
 @given(_logs)

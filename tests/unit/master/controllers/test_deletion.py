@@ -13,7 +13,7 @@ from orchestr8.api.events import Event
 from orchestr8.api.meta import DeleteOptions, ObjectMeta, OwnerReference, owner_reference, with_metadata
 from orchestr8.api.pod import Pod
 from orchestr8.api.workloads import Deployment, ReplicaSet
-from orchestr8.master.controllers import bootstrap, event_expiry, garbage, namespaces
+from orchestr8.master.controllers import bootstrap, event_expiry, finished_pods, garbage, namespaces
 from orchestr8.store.command import Key
 from tests.unit.master.controllers.world import World, deployment, pod, replica_set
 
@@ -191,6 +191,18 @@ def test_the_oldest_of_too_many_events_are_forgotten(monkeypatch):
         world.seconds += 1
     world.step(event_expiry.decide, Key("Event", "", ""))
     assert [each.metadata.name for each in world.list(Event)] == ["a", "b"]
+
+
+def test_only_the_newest_finished_pods_are_remembered(monkeypatch):
+    monkeypatch.setattr(finished_pods, "FINISHED_PODS_KEPT", 2)
+    world = World()
+    for name, phase in (("d", "Failed"), ("c", "Succeeded"), ("b", "Running"), ("a", "Failed")):
+        world.change(world.put(pod(name)), status={"phase": phase})
+        world.seconds += 1
+    (change,) = world.state.since(world.state.revision - 1)
+    for each in finished_pods.affected(change, world.view):
+        world.settle(finished_pods.decide, each)
+    assert [each.metadata.name for each in world.list(Pod)] == ["a", "b", "c"]
 
 
 def test_a_new_cluster_gets_its_namespaces_and_their_service_accounts():

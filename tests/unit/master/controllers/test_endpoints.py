@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from orchestr8.api.meta import ObjectMeta, with_metadata
 from orchestr8.api.pod import Pod
 from orchestr8.api.service import Endpoints, EndpointSlice, Service, ServicePort, ServiceSpec
-from orchestr8.master.controllers import endpoints
+from orchestr8.master.controllers import endpoint_slices, endpoints
 from orchestr8.store.command import Key
 from tests.unit.master.controllers.world import World, pod
 
@@ -169,7 +169,7 @@ def test_only_changes_that_matter_to_endpoints_wake_a_service():
 @given(st.data())
 def test_slices_hold_exactly_the_pods_that_have_an_address(data):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(endpoints, "SLICE_ENDPOINTS", 3)
+        patch.setattr(endpoint_slices, "SLICE_ENDPOINTS", 3)
         world = World()
         world.put(service())
         for number in range(data.draw(st.integers(1, 15))):

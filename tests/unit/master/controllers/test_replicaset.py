@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from datetime import timedelta
 
 import pytest
@@ -71,6 +72,22 @@ def test_a_pod_that_finished_or_is_being_deleted_is_replaced():
     settle(world)
     assert len(active(world)) == 2
     assert len(world.list(Pod)) == 4
+
+
+def test_pods_that_fail_at_once_are_made_again_with_growing_pauses():
+    world = World()
+    world.put(replica_set(replicas=1))
+    made_at = []
+    for _ in range(600):
+        world.seconds += 1
+        plan = world.step(replicaset.decide, WEB, world.names)
+        for each in active(world):
+            made_at.append(world.seconds)
+            world.change(each, status={"phase": "Failed"})
+        assert plan.wake_at is None or plan.wake_at > world.now.wall
+    pauses = [later - earlier for earlier, later in itertools.pairwise(made_at)]
+    assert pauses[:5] == [1, 2, 4, 8, 16]
+    assert len(made_at) < 15
 
 
 def test_an_orphan_that_matches_is_adopted_and_counts():
@@ -173,6 +190,7 @@ def test_whatever_happens_to_pods_the_wanted_number_is_reached(data):
             world.change(chosen, spec={"node_name": "n1"})
         else:
             world.remove(chosen)
+    world.seconds += 3_600  # pods that failed lately hold creation up
     settle(world)
     assert len(active(world)) == wanted
     assert world.get(ReplicaSet, "web").status.replicas == wanted
