@@ -118,20 +118,24 @@ def _merge_list(field: Field | None, target: Any, patch: Any, order: Any, remove
     item_cls = field.shape.item.cls if field.shape.item is not None else None
     merged, wanted = _merge_items(item_cls, target, patch or [], field.merge_key, path)
     if order is not None:
-        _check_order(wanted, [_key(item, field.merge_key, path) for item in order], path)
-        wanted = [_key(item, field.merge_key, path) for item in order]
-    elif patch is None:
-        return merged
-    return _ordered(merged, wanted, target, field.merge_key)
+        ordered_keys = [_key(item, field.merge_key, path) for item in order]
+        _check_order(wanted, ordered_keys, path)
+        # As in kubectl: with $setElementOrder, new items take the places of deleted ones, behind all that stay.
+        before = target if _replaces(patch) else merged[: len(target)]
+        return _ordered(merged, ordered_keys, before, field.merge_key)
+    return merged if patch is None else _ordered(merged, wanted, target, field.merge_key)
+
+
+def _replaces(patch: list[Any] | None) -> bool:
+    return any(item.get("$patch") == "replace" for item in patch or ())
 
 
 def _merge_items(
     cls: type[Noun] | None, target: list[Any], patch: list[Any], merge_key: str, path: str
 ) -> tuple[list[Any], list[Any]]:
-    """The items after merging, in no order that counts, and the keys that the patch names, in its order."""
+    """The items that stay, merged, followed by the new ones; and the keys that the patch names, in its order."""
     merged = list(target)
     additions: list[dict[str, Any]] = []
-    replace = False
     for index, item in enumerate(patch):
         if not isinstance(item, dict):
             raise BadRequest(f"{path}[{index}]: must be an object")
@@ -139,13 +143,13 @@ def _merge_items(
             case None:
                 additions.append(item)
             case "replace":
-                replace = True
+                pass
             case "delete":
                 key = _key(item, merge_key, f"{path}[{index}]")
                 merged = [other for other in merged if other.get(merge_key) != key]
             case other:
                 raise BadRequest(f"{path}[{index}]: unknown $patch directive {other!r}; use delete or replace")
-    if replace:
+    if _replaces(patch):
         merged = []
     positions = {item.get(merge_key): index for index, item in reversed(list(enumerate(merged)))}
     wanted = []

@@ -104,6 +104,12 @@ CASES = {
             "env": [{"name": "Y", "$patch": "delete"}],
         }
     ),
+    "the order is set with a deletion and an addition": in_web(
+        **{
+            "$setElementOrder/env": [{"name": "W"}, {"name": "V"}],
+            "env": [{"name": "Y", "$patch": "delete"}, {"name": "W", "value": "1"}, {"name": "V", "value": "1"}],
+        }
+    ),
     "the order is set with an addition": in_template(
         **{
             "$setElementOrder/containers": [{"name": "new"}, {"name": "log"}, {"name": "web"}],
