@@ -40,6 +40,7 @@ class Channels:
         self._sock: ssl.SSLSocket = api.dial()
         self._wire = wsproto.WSConnection(wsproto.ConnectionType.CLIENT)
         self._message = bytearray()
+        self._early: list[tuple[int, bytes]] = []
         self.open = True
         headers = [(b"authorization", f"Bearer {api.token}".encode())] if api.token else []
         host = urlsplit(api.server).netloc
@@ -55,16 +56,21 @@ class Channels:
     def close_channel(self, channel: int) -> None:
         self._write(BytesMessage(data=bytes([CLOSE, channel])))
 
-    def received(self) -> Iterator[tuple[int, bytes]]:
-        """The messages that can be read now: at least once what the socket has, then what TLS holds back."""
-        while self.open:
-            data = self._read()
-            yield from self._messages(data)
-            if not self._sock.pending():
-                return
+    @property
+    def waiting(self) -> bool:
+        """Something has arrived already that select does not see."""
+        return bool(self._early) or self._sock.pending() > 0
 
-    def _messages(self, data: bytes | None) -> Iterator[tuple[int, bytes]]:
-        self._wire.receive_data(data)
+    def received(self) -> Iterator[tuple[int, bytes]]:
+        """The messages that can be read now; waits if there is none."""
+        if self._early:
+            early, self._early = self._early, []
+            yield from early
+            return
+        self._wire.receive_data(self._read())
+        yield from self._messages()
+
+    def _messages(self) -> Iterator[tuple[int, bytes]]:
         for event in self._wire.events():
             if isinstance(event, BytesMessage | TextMessage):
                 self._message += event.data.encode() if isinstance(event.data, str) else event.data
@@ -90,6 +96,7 @@ class Channels:
                 if isinstance(event, AcceptConnection):
                     if event.subprotocol != PROTOCOL:
                         raise RemoteProtocolError(f"the server does not speak {PROTOCOL}")
+                    self._early = list(self._messages())
                     return
                 if isinstance(event, RejectConnection):
                     refused = event.status_code

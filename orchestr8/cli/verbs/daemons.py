@@ -95,9 +95,9 @@ def master(ctx: click.Context, /, **options: Any) -> None:
         return
     with reported():
         from orchestr8 import config
-        from orchestr8.master.main import run_master
 
         settings = config.load_master(options["config"], flags=_flags("master", options, name=options["name"]))
+        from orchestr8.master.main import run_master  # after the settings: a mistake there is told at once
 
         async def role(lifetime: Lifetime) -> None:
             await run_master(settings, lifetime)
@@ -165,9 +165,9 @@ def worker(**options: Any) -> None:
     """Run a worker: it runs pods through Podman."""
     with reported():
         from orchestr8 import config
-        from orchestr8.worker.main import run_worker
 
         settings = config.load_worker(options["config"], flags=_flags("worker", options, name=options["name"]))
+        from orchestr8.worker.main import run_worker
 
         async def role(lifetime: Lifetime) -> None:
             await run_worker(settings, lifetime)

@@ -26,7 +26,6 @@ _READ_BYTES = 32 * 1024
 
 @click.command(
     "exec",
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
     epilog="""\b
 Examples:
   orchestr8 exec web-7d9f -- cat /etc/hostname    one command; its exit code is ours
@@ -44,10 +43,8 @@ def exec_(
     cluster: Cluster, pod: str, command: tuple[str, ...], container: str | None, with_stdin: bool, tty: bool
 ) -> None:
     """Run a command in a container."""
-    if command[0] == "--":
-        command = command[1:]
     kind, _, name = pod.rpartition("/")
-    if not command or kind not in ("", "pod", "pods", "po"):
+    if kind not in ("", "pod", "pods", "po"):
         raise BadRequest("write: orchestr8 exec POD -- COMMAND")
     if tty and not sys.stdin.isatty():
         click.echo("standard input is no terminal: going on without -t", err=True)
@@ -71,7 +68,7 @@ def _relay(channels: Channels, with_stdin: bool, tty: bool) -> int:
             _send_size(channels)
         readers: list[Any] = [channels, resized, *([sys.stdin] if with_stdin else [])]
         while channels.open:
-            ready, _, _ = select.select(readers, [], [])
+            ready, _, _ = select.select(readers, [], [], 0 if channels.waiting else None)
             if resized in ready:
                 resized.recv(_READ_BYTES)
                 _send_size(channels)
@@ -82,7 +79,7 @@ def _relay(channels: Channels, with_stdin: bool, tty: bool) -> int:
                 else:
                     channels.close_channel(STDIN)
                     readers.remove(sys.stdin)
-            if channels in ready:
+            if channels in ready or channels.waiting:
                 for channel, data in channels.received():
                     if channel == STATUS:
                         return _exit_code(json.loads(data))

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
+import hashlib
 import http.server
 import json
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+import wsproto
+from wsproto.events import BytesMessage
 
 from orchestr8.api import kinds
 from orchestr8.api.patch import apply_patch
@@ -40,6 +45,9 @@ def _discovery(core: bool) -> dict[str, Any]:
     return {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "items": items}
 
 
+_WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
 class ApiServer:
     """``objects``: path -> object. ``canned``: (method, path) -> (code, JSON or bytes), before anything else."""
 
@@ -48,6 +56,8 @@ class ApiServer:
         self.canned: dict[tuple[str, str], tuple[int, Any]] = {}
         self.requests: list[tuple[str, str, Any]] = []
         self.hang_up_on: set[str] = set()
+        self.shell: Callable[[list[bytes]], list[bytes]] | None = None  # exec: messages heard so far -> what to say now
+        self.heard: list[bytes] = []
         self.revision = 100
 
     def put(self, path: str, document: dict[str, Any]) -> dict[str, Any]:
@@ -133,6 +143,9 @@ def serving(api: ApiServer) -> Iterator[str]:
         protocol_version = "HTTP/1.1"
 
         def _serve(self) -> None:
+            if self.headers.get("Upgrade") == "websocket" and ("GET", urlsplit(self.path).path) not in api.canned:
+                self._talk()
+                return
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length)) if length else None
             content_type = self.headers.get("Content-Type") or ""
@@ -145,6 +158,27 @@ def serving(api: ApiServer) -> Iterator[str]:
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
+
+        def _talk(self) -> None:
+            api.requests.append(("GET", self.path, None))
+            accept = hashlib.sha1(self.headers["Sec-WebSocket-Key"].encode() + _WEBSOCKET_GUID).digest()
+            self.send_response(101)
+            self.send_header("Upgrade", "websocket")
+            self.send_header("Connection", "Upgrade")
+            self.send_header("Sec-WebSocket-Accept", base64.b64encode(accept).decode())
+            self.send_header("Sec-WebSocket-Protocol", self.headers["Sec-WebSocket-Protocol"])
+            self.end_headers()
+            self.close_connection = True
+            wire = wsproto.connection.Connection(wsproto.ConnectionType.SERVER)
+            assert api.shell is not None
+            while True:
+                for message in api.shell(api.heard):
+                    self.wfile.write(wire.send(BytesMessage(data=message)))
+                data = self.connection.recv(65536)
+                if not data:
+                    return
+                wire.receive_data(data)
+                api.heard += [bytes(event.data) for event in wire.events() if isinstance(event, BytesMessage)]
 
         do_GET = do_POST = do_PATCH = do_DELETE = _serve
 
