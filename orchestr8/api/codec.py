@@ -24,11 +24,11 @@ from orchestr8.api.shape import Field, Shape, fields_of
 from orchestr8.errors import BadRequest
 from orchestr8.limits import JSON_DEPTH
 
-_encoder = msgspec.json.Encoder()
+_encoder = msgspec.json.Encoder(order="deterministic")  # maps by key, as in Kubernetes
 
 
 def encode(obj: Noun) -> bytes:
-    """JSON of an object. The same object always gives the same bytes."""
+    """JSON of an object. Equal objects give equal bytes."""
     if isinstance(obj, Lease | Event):
         obj = _whole_micro_times(obj)
     return _encoder.encode(obj)

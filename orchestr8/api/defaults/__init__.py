@@ -11,7 +11,13 @@ from typing import Any, TypeVar
 from orchestr8.api.config import Namespace, Secret
 from orchestr8.api.defaults.config import default_namespace, default_secret
 from orchestr8.api.defaults.pod import default_pod
-from orchestr8.api.defaults.service import default_endpoint_slice, default_endpoints, default_node, default_service
+from orchestr8.api.defaults.service import (
+    carry_over_service,
+    default_endpoint_slice,
+    default_endpoints,
+    default_node,
+    default_service,
+)
 from orchestr8.api.defaults.workloads import default_deployment, default_replica_set
 from orchestr8.api.fields import Noun
 from orchestr8.api.node import Node
@@ -43,4 +49,11 @@ def apply_defaults(obj: K) -> K:
     return completed
 
 
-__all__ = ["apply_defaults"]
+def carry_over(old: Any, new: K) -> K:
+    """``new``, a replacement of ``old``, with what the server gave out and ``new`` leaves unsaid; after defaults."""
+    if isinstance(old, Service) and isinstance(new, Service):
+        return carry_over_service(old, new)  # type: ignore[return-value]
+    return new
+
+
+__all__ = ["apply_defaults", "carry_over"]

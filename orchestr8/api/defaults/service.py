@@ -43,6 +43,24 @@ def _internal(spec: ServiceSpec) -> ServiceSpec:
     return spec
 
 
+def carry_over_service(old: Service, new: Service) -> Service:
+    """A replacement that leaves out the addresses and node ports it was given keeps them, as long as its type does."""
+    before, after = old.spec, new.spec
+    if before.type == "ExternalName" or after.type == "ExternalName":
+        return new
+    if before.cluster_ip and not after.cluster_ip:
+        after = change(after, cluster_ip=before.cluster_ip, cluster_ips=after.cluster_ips or before.cluster_ips)
+    if before.type in ("NodePort", "LoadBalancer") and after.type in ("NodePort", "LoadBalancer"):
+        taken = {port.node_port for port in after.ports if port.node_port}
+        given = {(port.port, port.protocol): port.node_port for port in before.ports if port.node_port not in taken}
+        ports = tuple(
+            port if port.node_port else change(port, node_port=given.get((port.port, port.protocol)))
+            for port in after.ports
+        )
+        after = change(after, ports=ports)
+    return change(new, spec=after)
+
+
 def _port(port: ServicePort) -> ServicePort:
     port = fill(port, protocol="TCP")
     return change(port, target_port=port.port) if port.target_port in (None, 0, "") else port

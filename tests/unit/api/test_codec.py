@@ -74,6 +74,12 @@ def test_every_object_reads_back_as_it_was_written(obj: Any) -> None:
     assert codec.to_builtins(obj) == json.loads(data)
 
 
+def test_equal_objects_give_equal_bytes() -> None:
+    first, second = ObjectMeta(labels={"a": "1", "b": "2"}), ObjectMeta(labels={"b": "2", "a": "1"})
+    assert first == second
+    assert codec.encode(first) == codec.encode(second)
+
+
 def is_within(small: Any, large: Any) -> bool:
     if isinstance(small, dict):
         return isinstance(large, dict) and all(key in large and is_within(small[key], large[key]) for key in small)

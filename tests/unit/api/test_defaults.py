@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orchestr8.api import codec, kinds
-from orchestr8.api.defaults import apply_defaults
+from orchestr8.api.defaults import apply_defaults, carry_over
 from orchestr8.api.defaults.pod import pull_policy
 
 
@@ -168,6 +168,32 @@ def test_a_service_gets_its_defaults(spec: dict[str, Any], expected: dict[str, A
 def test_an_external_name_has_no_cluster_settings() -> None:
     found = defaulted("Service", {"spec": {"type": "ExternalName", "externalName": "a.b"}})["spec"]
     assert found == {"type": "ExternalName", "externalName": "a.b", "sessionAffinity": "None"}
+
+
+GIVEN = {
+    "type": "NodePort",
+    "clusterIP": "10.0.0.1",
+    "ports": [{"port": 80, "nodePort": 30080}, {"port": 81, "nodePort": 30081}],
+}
+
+
+@pytest.mark.parametrize(
+    ("spec", "cluster_ip", "node_ports"),
+    [
+        ({"type": "NodePort", "ports": [{"port": 80}, {"port": 82}]}, "10.0.0.1", [30080, None]),
+        ({"type": "NodePort", "ports": [{"port": 80}, {"port": 82, "nodePort": 30080}]}, "10.0.0.1", [None, 30080]),
+        ({"type": "ClusterIP", "ports": [{"port": 80}]}, "10.0.0.1", [None]),
+        ({"type": "NodePort", "clusterIP": "10.0.0.2", "ports": [{"port": 81}]}, "10.0.0.2", [30081]),
+        ({"type": "ExternalName", "externalName": "a.b"}, None, []),
+    ],
+)
+def test_a_replaced_service_keeps_what_it_was_given(
+    spec: dict[str, Any], cluster_ip: str | None, node_ports: list[int | None]
+) -> None:
+    old, new = (apply_defaults(codec.from_builtins("Service", {"spec": each})) for each in (GIVEN, spec))
+    found = carry_over(old, new)
+    assert found.spec.cluster_ip == cluster_ip
+    assert [port.node_port for port in found.spec.ports] == node_ports
 
 
 def test_a_namespace_is_held_by_its_finalizer_until_it_is_being_deleted() -> None:
