@@ -52,7 +52,8 @@ def load_identity(directory: Path) -> Identity | None:
 
 def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Write-temporary, fsync, rename, fsync of the folder: a power cut leaves the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Who may read the file must be able to reach it; a folder that is there keeps its mode.
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if mode == 0o600 else 0o755)
     temporary = path.with_name(f".{path.name}.new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     try:

@@ -8,7 +8,6 @@ import click
 
 from orchestr8.cli import output
 from orchestr8.cli.cluster import Cluster, with_cluster
-from orchestr8.cli.failures import FAILED
 
 
 @click.command(
@@ -16,7 +15,6 @@ from orchestr8.cli.failures import FAILED
 Examples:
   orchestr8 status
   orchestr8 status -o json
-Ends with 0 if all is well, 1 if the cluster cannot be changed now.
 """
 )
 @click.option("-o", "--output", "form", type=click.Choice(("json", "yaml")), help="How to show it.")
@@ -30,8 +28,6 @@ def status(cluster: Cluster, form: str | None) -> None:
         output.show_object(answer, form)
     else:
         _show(answer)
-    if not answer.get("quorum", True):
-        raise SystemExit(FAILED)
 
 
 def _show(answer: dict[str, Any]) -> None:

@@ -40,8 +40,9 @@ def token() -> None:
 @click.option("--uses", type=click.IntRange(1, 1000), default=1, show_default=True, help="For how many hosts.")
 @click.option("--ttl", metavar="TIME", help="How long it is good; default: 1h for a worker, 15m for a master.")
 @click.option("--address", metavar="HOST:PORT", help="RPC address of a master for the line that is printed.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the token alone.")
 @with_cluster
-def create(cluster: Cluster, role: str, uses: int, ttl: str | None, address: str | None) -> None:
+def create(cluster: Cluster, role: str, uses: int, ttl: str | None, address: str | None, quiet: bool) -> None:
     """Make a token and print the line to paste on the joining host."""
     from orchestr8.api import codec
     from orchestr8.pki import ca, tokens
@@ -54,6 +55,9 @@ def create(cluster: Cluster, role: str, uses: int, ttl: str | None, address: str
     secret = tokens.stored(made, role=role, uses=uses, expires=dt.datetime.now(dt.UTC) + life)
     path = cluster.find("secrets").path(tokens.NAMESPACE)
     cluster.api.request("POST", path, codec.to_builtins(secret))
+    if quiet:
+        click.echo(made.text())
+        return
     where = address or f"{urlsplit(cluster.api.server).hostname}:{_RPC_PORT}"
     master = " --master --name NAME" if role == "master" else ""
     click.echo(f"orchestr8 join {where} {made.text()}{master}")
