@@ -45,12 +45,16 @@ class Outbox:
         self._node_status: bytes | None = None
         self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS_KEPT)
         self._news = trio.Event()
+        self._urgent = trio.Event()
 
-    def pod_status(self, pod: PodName, status: bytes) -> None:
+    def pod_status(self, pod: PodName, status: bytes, *, urgent: bool = False) -> None:
+        """``urgent``: its phase or readiness changed, and somebody waits for that; the rest may ride along later."""
         if self._statuses.get(pod) != status:
             self._statuses[pod] = status
             self._unsent.add(pod)
             self._news.set()
+            if urgent:
+                self._urgent.set()
 
     def correct(self, pod: PodName) -> None:
         """The master's copy of this status differs from ours: say it again."""
@@ -64,6 +68,7 @@ class Outbox:
         self._unsent.discard(pod)
         self._finished.add(pod)
         self._news.set()
+        self._urgent.set()
 
     def forget(self, pod: PodName) -> None:
         """The master has no such pod any more."""
@@ -89,13 +94,14 @@ class Outbox:
         """Runs for the length of a session; ends with the error that ended it."""
         while True:
             await self._news.wait()
-            self._news = trio.Event()
+            self._news, self._urgent = trio.Event(), trio.Event()
             began = trio.current_time()
             if self._unsent or self._finished or self._node_status is not None:
                 await self._send_statuses(master)
             if self._events:
                 await self._send_events(master)
-            await trio.sleep_until(began + limits.STATUS_BATCH_SECONDS)
+            with trio.move_on_at(began + limits.STATUS_BATCH_SECONDS):
+                await self._urgent.wait()
 
     async def _send_statuses(self, master: Caller) -> None:
         batch = {pod: self._statuses[pod] for pod in list(self._unsent)[: limits.STATUS_BATCH_PODS]}

@@ -182,8 +182,9 @@ class PodTask:
             now=self._kit.clock.now(),
             now_seconds=now_seconds,
         )
-        self._status = status
-        self._kit.outbox.pod_status(self.name, codec.encode(status))
+        before, self._status = self._status, status
+        urgent = status.phase != before.phase or _is_ready(status) != _is_ready(before)
+        self._kit.outbox.pod_status(self.name, codec.encode(status), urgent=urgent)
 
     # -- probes -----------------------------------------------------------------------------------------------
 
@@ -231,6 +232,10 @@ class PodTask:
             if known.name == container.name and known.container_id == identity:
                 return ProbeVerdict(container_id=state.id, started=bool(known.started), ready=known.ready)
         return ProbeVerdict(container_id=state.id)
+
+
+def _is_ready(status: PodStatus) -> bool:
+    return any(known.type == "Ready" and known.status == "True" for known in status.conditions)
 
 
 def _has_probes(container: Container) -> bool:

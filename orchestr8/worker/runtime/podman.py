@@ -55,6 +55,7 @@ INFRA_IMAGE = "localhost/orchestr8-pause:1"
 _EVENTS_BUFFER = 1024
 _SETTLE_SECONDS = 5  # from the end of a process until conmon has written its exit code
 _SETTLE_POLL_SECONDS = 0.01
+_INSPECT_TRIES = 10
 _RLIMIT_MAX = 1_048_576
 _SIGKILL_ANSWER_SECONDS = 10
 
@@ -83,6 +84,7 @@ class PodmanRuntime:
         self._with_sessions: set[str] = set()  # containers in which we ran a command
         self._subscribers: set[trio.MemorySendChannel[RuntimeEvent]] = set()
         self._rlimits = _rlimits()
+        self._version = ""
 
     # -- the service ----------------------------------------------------------------------------------
 
@@ -92,11 +94,14 @@ class PodmanRuntime:
             raise RuntimeUnavailable(f"podman answers its ping with {status}")
 
     async def version(self) -> str:
+        """From the ping: Podman's own version call takes up to a second."""
         answer = await self._call("GET", "/_ping")
-        return str(answer.headers.get("Libpod-Api-Version", "unknown"))
+        self._version = str(answer.headers.get("Libpod-Api-Version", ""))
+        return self._version
 
     async def prepare(self) -> None:
         """Makes the image of the sandboxes' first process from catatonit; no registry is asked."""
+        await self.version()
         if await self.find_image(INFRA_IMAGE) is not None:
             return
         catatonit = shutil.which("catatonit", path="/usr/libexec/podman:/usr/lib/podman:/usr/bin:/usr/local/bin")
@@ -122,25 +127,27 @@ class PodmanRuntime:
         return translate.group(ours, states)
 
     async def create_sandbox(self, spec: SandboxSpec) -> Sandbox:
-        made = await self._call("POST", "/pods/create", body=translate.sandbox_body(spec, INFRA_IMAGE))
-        return await self.start_sandbox(str(made.json()["Id"]))
+        body = translate.sandbox_body(spec, INFRA_IMAGE, self._version)
+        made = await self._call("POST", "/pods/create", body=body)
+        return await self._start_infra(str(made.json()["Id"]), body["labels"])
 
     async def start_sandbox(self, sandbox_id: str) -> Sandbox:
         """Starts only its first process: the containers are the agent's to start."""
         pod = (await self._call("GET", f"/pods/{sandbox_id}/json")).json()
-        labels = pod.get("Labels") or {}
-        infra = str(pod["InfraContainerID"])
-        self._pods[infra] = labels.get(LABEL_POD_UID, "")
-        state = await self.start_container(infra)
-        created_at = translate.parse_time(pod["Created"]) or state.created_at
-        if created_at is None or not state.pid:
+        started = await self._start_infra(sandbox_id, pod.get("Labels") or {})
+        members = [item["Id"] for item in pod.get("Containers") or () if item["Id"] != pod["InfraContainerID"]]
+        states = [await self.inspect_container(container_id) for container_id in members]
+        ordered = tuple(sorted(states, key=lambda state: (state.name, state.attempt)))
+        return msgspec.structs.replace(started, containers=ordered)
+
+    async def _start_infra(self, sandbox_id: str, labels: dict[str, str]) -> Sandbox:
+        pod_uid = labels[LABEL_POD_UID]
+        state = await self.start_container(translate.infra_name(pod_uid))
+        self._pods[state.id] = pod_uid
+        if state.created_at is None or not state.pid:
             raise RuntimeFailed(f"the first process of sandbox {sandbox_id[:12]} ended at once")
         return Sandbox(
-            id=sandbox_id,
-            pod_uid=labels.get(LABEL_POD_UID, ""),
-            labels=labels,
-            network_pid=state.pid,
-            created_at=created_at,
+            id=sandbox_id, pod_uid=pod_uid, labels=labels, network_pid=state.pid, created_at=state.created_at
         )
 
     async def remove_sandbox(self, sandbox_id: str) -> None:
@@ -298,6 +305,17 @@ class PodmanRuntime:
         return answer
 
     async def _inspect(self, container_id: str) -> dict[str, Any]:
+        """Podman fails an inspect whose process dies meanwhile ("read /proc/N/cgroup: no such process")."""
+        for _ in range(_INSPECT_TRIES - 1):
+            try:
+                return await self._inspect_once(container_id)
+            except RuntimeFailed as error:
+                if "no such process" not in error.message:
+                    raise
+                await trio.sleep(_SETTLE_POLL_SECONDS)
+        return await self._inspect_once(container_id)
+
+    async def _inspect_once(self, container_id: str) -> dict[str, Any]:
         found: dict[str, Any] = (await self._call("GET", f"/containers/{container_id}/json")).json()
         return found
 

@@ -84,12 +84,24 @@ async def test_limits_are_really_set_in_the_cgroup() -> None:
         assert cgroup_file(state.pid, "cpu", "cpu.cfs_quota_us", "cpu.max").split()[0] == "25000"
 
 
+async def test_processes_of_a_pod_have_a_seccomp_filter_and_few_capabilities() -> None:
+    async with opened() as (runtime, sandbox):
+        state = await started(runtime, sandbox, FOREVER)
+        status = dict(line.split(":\t", 1) for line in Path(f"/proc/{state.pid}/status").read_text().splitlines())
+        assert status["Seccomp"] == "2"
+        assert int(status["CapEff"], 16) == 0x800405FB, "not Podman's own list"
+
+
 async def test_the_pids_limit_stops_a_fork_bomb() -> None:
     async with opened() as (runtime, sandbox):
         script = "for i in $(seq 50); do sleep 60 & done; sleep 60"
         state = await started(runtime, sandbox, script, pids_limit=20)
         await trio.sleep(0.5)
-        assert int(cgroup_file(state.pid, "pids", "pids.current", "pids.current")) <= 20 if alive(state.pid) else True
+        state = await runtime.inspect_container(state.id)
+        if state.phase is ContainerPhase.RUNNING:
+            assert int(cgroup_file(state.pid, "pids", "pids.current", "pids.current")) <= 20
+        else:
+            assert state.exit_code, "fifty processes were possible"
 
 
 async def test_a_container_that_exceeds_its_memory_is_told_as_such() -> None:
@@ -233,7 +245,3 @@ async def test_an_image_is_pulled_from_a_registry_and_a_missing_one_is_told() ->
         assert image.size_bytes > 0 and "registry.lab:5000/web:1" in image.names
         with pytest.raises(ImagePullFailed, match="nothing"):
             await runtime.pull_image("registry.lab:5000/nothing:1")
-
-
-def alive(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
