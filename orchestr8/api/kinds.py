@@ -262,16 +262,6 @@ def by_resource(group: str, version: str, plural: str) -> Kind | None:
     return _BY_RESOURCE.get((group, version, plural))
 
 
-def by_word(word: str) -> Kind | None:
-    """The kind by what a person types: plural, singular, short name or kind, any case, perhaps with its group."""
-    lowered = word.lower()
-    for kind in KINDS:
-        names = {kind.plural, kind.singular, kind.kind.lower(), *kind.short_names}
-        if lowered in names or lowered in {f"{name}.{kind.group}" for name in names if kind.group}:
-            return kind
-    return None
-
-
 def group_versions() -> tuple[tuple[str, str], ...]:
     """Every (group, version) served, the core group first."""
     return tuple(sorted({(kind.group, kind.version) for kind in KINDS}))

@@ -54,7 +54,6 @@ class Selector(msgspec.Struct, frozen=True, gc=False):
         return ",".join(_text(requirement) for requirement in self.requirements)
 
 
-EVERYTHING = Selector()
 NOTHING = Selector(nothing=True)
 
 

@@ -89,15 +89,11 @@ def test_every_class_and_field_is_described(cls: type[Noun]) -> None:
     assert set(undescribed) <= {"apiVersion", "kind"}
 
 
-def test_a_kind_can_be_found_by_name_class_path_and_what_people_type() -> None:
+def test_a_kind_can_be_found_by_name_class_and_path() -> None:
     for kind in kinds.KINDS:
         assert kinds.by_name(kind.kind) is kind
         assert kinds.by_class(kind.cls) is kind
         assert kinds.by_resource(kind.group, kind.version, kind.plural) is kind
-        for word in (kind.kind, kind.plural, kind.singular, *kind.short_names):
-            assert kinds.by_word(word) is kind
-    assert kinds.by_word("deploy.apps") is kinds.by_name("Deployment")
-    assert kinds.by_word("gadgets") is None
     assert kinds.by_resource("apps", "v1", "pods") is None
 
 
