@@ -80,7 +80,8 @@ class Driver:
         while len(self._inbox) >= limits.RAFT_PEER_QUEUE_MESSAGES:
             await self._room.wait()
         self._inbox.append((peer, message))
-        self.wake()
+        if not self.replica.changes_nothing(message):
+            self.wake()
 
     def propose(self, proposal: Proposal) -> None:
         self._proposals.append(proposal)

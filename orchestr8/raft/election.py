@@ -49,10 +49,11 @@ class Election:
         self._heard = now
         self._yes = None
 
-    def peer_lost(self, peer: str, now: float) -> None:
-        if peer == self._seat.leader_name():
-            self._heard = float("-inf")
-            self._seat.election_deadline = min(self._seat.election_deadline, now + self._uniform(*_LEADER_GONE_SECONDS))
+    def leader_unreachable(self, now: float) -> None:
+        """There is no connection to the leader (any more). What it sent before may still come in and proves little."""
+        self._heard = float("-inf")
+        patience = self._uniform(*_LEADER_GONE_SECONDS)
+        self._seat.election_deadline = min(self._seat.election_deadline, now + patience)
 
     def ask(self, now: float) -> list[tuple[str, Message]]:
         """The questions of a new round; the core's own deadline is moved on meanwhile."""

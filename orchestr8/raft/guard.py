@@ -137,8 +137,8 @@ class Guard:
         term = log.term_at(index)
         while term is not None and index > commit + 1 and log.term_at(index - 1) == term:
             index -= 1
-        index = max(index, commit + 1)
         if self._reset is not None and self._reset[:2] == (peer, self._seat.term()):
             index = min(index, self._reset[2])
+        index = max(index, commit + 1)  # after the rest: a snapshot may have been installed since the last reset
         self._reset = (peer, self._seat.term(), index)
         return {**message, "next_node_idx": index}

@@ -265,6 +265,9 @@ class Core(SyncObj):  # type: ignore[misc]
     def next_append(self) -> float:
         return float(self._SyncObj__newAppendEntriesTime)
 
+    def postpone_append(self, until: float) -> None:
+        self._SyncObj__newAppendEntriesTime = until
+
     # -- what the replica does ---------------------------------------------------------------------------
     def submit(self, entry: bytes, callback: Callable[[object, int], None]) -> None:
         self._applyCommand(REGULAR + entry, callback)

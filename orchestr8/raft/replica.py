@@ -116,6 +116,16 @@ class Replica:
         return self.core.leads() and opened is not None and self.core.applied_index >= opened
 
     @property
+    def is_idle(self) -> bool:
+        """Leads, and everybody may know that all it has is committed."""
+        return self.core.leads() and not self._in_flight and self.core.commit_index == self.journal.last_index
+
+    def changes_nothing(self, message: Message) -> bool:
+        """An answer to a heartbeat that tells an idle leader what it knows: it need not be looked at in a hurry."""
+        confirms = message["type"] == "next_node_idx" and message["success"] and message["term"] == self.term
+        return bool(confirms and self.is_idle and message["next_node_idx"] == self.journal.last_index + 1)
+
+    @property
     def may_propose(self) -> bool:
         return self.core.leads() and len(self._in_flight) < limits.COMMANDS_IN_TICK
 
@@ -140,7 +150,8 @@ class Replica:
         self._transferring.discard(peer)
         self._held = [held for held in self._held if held[1] != peer]
         self._held_acks = [held for held in self._held_acks if held[0] != peer]
-        self.election.peer_lost(peer, now)
+        if peer == self.core.leader_name():
+            self.election.leader_unreachable(now)
         self.core.disconnected(peer)
 
     def receive(self, peer: str, message: Message, now: float) -> None:
@@ -218,12 +229,14 @@ class Replica:
             self.core.transfer_in_progress = False
             self.core.election_deadline = now + limits.APPEND_PERIOD_SECONDS
         self._notice_role()
+        if self.is_idle and self.core.next_append() == now + limits.APPEND_PERIOD_SECONDS:
+            self.core.postpone_append(now + limits.APPEND_PERIOD_IDLE_SECONDS)
         if self.serves:
             self._out += self.probes.ask(self.term, self.core.commit_index, now)
 
     def transfer(self) -> str | None:
         """Asks the peer with the newest log to campaign at once; None: nobody holds the whole log."""
-        for peer in sorted(self.connected, key=self.core.match_index, reverse=True):
+        for peer in sorted(sorted(self.connected), key=self.core.match_index, reverse=True):
             if self.core.leads() and self.core.transfer_to(peer):
                 return peer
         return None
@@ -281,6 +294,8 @@ class Replica:
                 self.core.receive(peer, passed)
             finally:
                 self.guard.delivered()
+        if message["type"] == "append_entries" and peer not in self.connected:
+            self.election.leader_unreachable(now)
 
     def _send(self, peer: str, message: Message) -> None:
         """Where the core's messages come out."""

@@ -107,7 +107,7 @@ class ReplicatedStore:
         maybe_applied = under_way = False
         with _until_deadline():
             while True:
-                under_way = True
+                under_way, asked = True, self._driver.replica.leader
                 try:
                     return await self._attempt(command)
                 except (OutcomeUnknown, DeadlineExceeded) as error:
@@ -120,7 +120,8 @@ class ReplicatedStore:
                     if not maybe_applied:
                         raise
                 under_way = False
-                await self._wait_for_change()
+                if self._driver.replica.leader in (None, asked):
+                    await self._wait_for_change()
         if maybe_applied or under_way:
             raise OutcomeUnknown("the deadline passed before the write was confirmed: read, or repeat the same request")
         raise Unavailable(f"no leader of the store can be reached from {self._settings.node_id}: nothing was done")
@@ -176,10 +177,12 @@ class ReplicatedStore:
         """
         with _until_deadline():
             while True:
+                asked = self._driver.replica.leader
                 try:
                     index = await self._safe_index()
                 except (Unavailable, OutcomeUnknown, DeadlineExceeded):
-                    await self._wait_for_change()
+                    if self._driver.replica.leader in (None, asked):
+                        await self._wait_for_change()
                     continue
                 await self._driver.applied.wait(index)
                 return self.revision

@@ -102,7 +102,7 @@ class Simulation:
         self._order = itertools.count()
         # what the invariants remember
         self.leader_of_term: dict[int, str] = {}
-        self.applied: dict[int, int] = {}  # index -> checksum of the entry
+        self.applied: dict[int, tuple[int, int]] = {}  # index -> checksum of the entry, term of who first applied it
         self.digests: dict[int, str] = {}
         self.acknowledged: dict[str, int] = {}
         self.proposed = 0
@@ -174,7 +174,7 @@ class Simulation:
 
         def checked(index: int, command: bytes) -> object:
             checksum = zlib.crc32(command)
-            if self.applied.setdefault(index, checksum) != checksum:
+            if self.applied.setdefault(index, (checksum, replica.term))[0] != checksum:
                 raise Violation(f"{node.name} applied another entry at {index}")
             result = apply(index, command)
             if index % 16 == 0:
@@ -447,8 +447,10 @@ class Simulation:
             raise Violation(f"two leaders in term {replica.term}: {self.leader_of_term[replica.term]}, {node.name}")
         if fresh:
             journal = replica.journal
-            for index, checksum in self.applied.items():
-                if index <= journal.base_index:
+            for index, (checksum, term) in self.applied.items():
+                if (
+                    index <= journal.base_index or term > replica.term
+                ):  # a late leader of an old term may lack newer ones
                     continue
                 if index > journal.last_index or zlib.crc32(journal[index - journal.base_index][0]) != checksum:
                     raise Violation(f"{node.name} leads term {replica.term} without the committed entry {index}")

@@ -288,7 +288,7 @@ def _conflicting_batches(guard: type[Guard]) -> Hand:
 def test_row_16_a_follower_with_conflicts_catches_up_while_batches_are_in_flight() -> None:
     hand = _conflicting_batches(Guard)
     for _ in range(30):
-        hand.tick("c", limits.APPEND_PERIOD_SECONDS + 0.01)
+        hand.tick("c", limits.APPEND_PERIOD_IDLE_SECONDS + 0.01)
         hand.settle("bc", rounds=2)
     assert hand["b"].journal.last_index == hand["c"].journal.last_index
     assert not hand.holds("b", "tail0")
@@ -321,7 +321,7 @@ def test_row_17_nobody_votes_while_a_leader_is_heard_unless_it_handed_over() -> 
 def test_row_17_a_master_stuck_in_a_higher_term_is_not_left_out() -> None:
     hand = led_by_a()
     hand["c"].receive("b", {"type": "higher_term", "term": hand["a"].term + 3}, hand.now)
-    hand.tick("a", limits.APPEND_PERIOD_SECONDS + 0.01)
+    hand.tick("a", limits.APPEND_PERIOD_IDLE_SECONDS + 0.01)
     hand.deliver("a", "c")
     hand.deliver("c", "a")
     assert hand["a"].term == hand["c"].term and not hand["a"].leads
@@ -356,7 +356,7 @@ def test_row_20_a_follower_that_takes_a_snapshot_counts_as_following() -> None:
     a = hand["a"]
     a.journal.forget_before(a.applied_index)
     a.core.next_index[pinned.Member("b")] = 2
-    hand.tick("a", limits.APPEND_PERIOD_SECONDS + 0.01)
+    hand.tick("a", limits.APPEND_PERIOD_IDLE_SECONDS + 0.01)
     assert a.take_snapshot_wanted() == ["b"]
     hand.lose("ab", "ac", "ba", "ca")
     for _ in range(30):
