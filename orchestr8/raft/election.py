@@ -45,6 +45,11 @@ class Election:
         """When a leader was last heard; -inf: not since the connection to it broke."""
         return self._heard
 
+    @property
+    def looking(self) -> bool:
+        """Has asked for votes since a leader was last heard."""
+        return self._yes is not None
+
     def leader_spoke(self, now: float) -> None:
         self._heard = now
         self._yes = None

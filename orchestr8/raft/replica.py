@@ -95,7 +95,9 @@ class Replica:
     # -- reading -----------------------------------------------------------------------------------------------
     @property
     def leader(self) -> str | None:
-        return self.me if self.core.leads() else self.core.leader_name()
+        if self.core.leads():
+            return self.me
+        return None if self.election.looking else self.core.leader_name()  # the core keeps a dead one's name
 
     @property
     def leads(self) -> bool:

@@ -34,7 +34,6 @@ from orchestr8.raft.leadership import Leadership, Tenures
 from orchestr8.raft.recovery import recover, settle
 from orchestr8.raft.replica import Applied, Lost, Outcome, Replica
 from orchestr8.raft.watch import Watch
-from orchestr8.rpc.client import Connection
 from orchestr8.rpc.network import Network
 from orchestr8.rpc.service import MASTERS, Peer, Service
 from orchestr8.store.command import Claim, Command, Result, Txn, decode_batch, encode_batch
@@ -85,6 +84,7 @@ class ReplicatedStore:
         self._driver = driver
         self._links = links
         self._in_flight = 0
+        self._asking: dict[trio.CancelScope, str] = {}  # calls under way, and the leader that each went to
         self._tenures = Tenures(settings.node_id, self._serving_term, self._claim_here, self.propose, driver.changed)
 
     # -- writing -----------------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ class ReplicatedStore:
     async def _attempt(self, command: bytes) -> Result:
         if self._driver.replica.leads:
             return (await self._commit_here(command))[1]
-        answer = await self._to_leader().call(PROPOSE, {"command": command})
+        answer = await self._ask_leader(PROPOSE, {"command": command})
         index, result = msgspec.convert(answer, tuple[int, Result])
         await self._driver.applied.wait(index)
         return result
@@ -191,7 +191,7 @@ class ReplicatedStore:
     async def _safe_index(self) -> int:
         if self._driver.replica.leads:
             return await self._barrier_here()
-        return msgspec.convert(await self._to_leader().call(BARRIER), int)
+        return msgspec.convert(await self._ask_leader(BARRIER, None), int)
 
     async def _barrier_here(self) -> int:
         answered = trio.Event()
@@ -284,7 +284,7 @@ class ReplicatedStore:
 
     # -- within ------------------------------------------------------------------------------------------------
     async def run_tenures(self) -> None:
-        self._driver.on_change = self._tenures.notice
+        self._driver.on_change = self._notice_change
         await self._tenures.run()
 
     def _serving_term(self) -> int | None:
@@ -297,12 +297,26 @@ class ReplicatedStore:
         except (NotLeader, OutcomeUnknown):
             return None
 
-    def _to_leader(self) -> Connection:
+    async def _ask_leader(self, method: str, params: Any) -> Any:
+        """A call that is given up (OutcomeUnknown) when its master is no longer held for the leader."""
         leader = self._driver.replica.leader
         connection = self._links.connection(leader) if leader is not None else None
-        if connection is None:
+        if leader is None or connection is None:
             raise Unavailable(f"{leader or 'a leader'} cannot be reached")
-        return connection
+        with trio.CancelScope() as scope:
+            self._asking[scope] = leader
+            try:
+                return await connection.call(method, params)
+            finally:
+                del self._asking[scope]
+        raise OutcomeUnknown(f"{leader} stopped leading before it answered")
+
+    def _notice_change(self) -> None:
+        """Runs in the round in which role or leader changed."""
+        self._tenures.notice()
+        for scope, leader in self._asking.items():
+            if leader != self._driver.replica.leader:
+                scope.cancel()
 
     async def _wait_for_change(self) -> None:
         with trio.move_on_after(_RETRY_SECONDS):

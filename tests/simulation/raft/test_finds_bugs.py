@@ -35,7 +35,7 @@ CASES = [
     (broken.WithoutG1, None, range(36, 40), "known entries are cut again"),
     (broken.WithoutG4, _VOTES, range(70, 80), "a vote counts twice"),
     (broken.WithoutG5, None, range(30, 38), "a follower never catches up"),
-    (broken.WithoutHoldBack, _POWER_CUTS, range(0, 12), "acknowledged before it was safe"),
+    (broken.WithoutHoldBack, _POWER_CUTS, range(12), "acknowledged before it was safe"),
 ]
 
 
@@ -57,6 +57,6 @@ def test_without_the_protection_a_history_fails(
     assert search(simulation, faults, seeds), f"the simulation does not notice any more that {what}"
 
 
-@pytest.mark.parametrize(("faults", "seeds"), [(_VOTES, range(70, 80)), (_POWER_CUTS, range(0, 12))])
+@pytest.mark.parametrize(("faults", "seeds"), [(_VOTES, range(70, 80)), (_POWER_CUTS, range(12))])
 def test_with_all_protections_the_same_faults_do_no_harm(faults: Faults, seeds: range) -> None:
     assert search(Simulation, faults, seeds) == {}
