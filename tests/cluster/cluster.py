@@ -5,7 +5,7 @@
         cluster.cli("get", "pods"); cluster.kubectl("get", "pods"); cluster.api.items(PODS)
 
 The client of all three is on the segment, on none of the hosts. Each role logs to ``lab.folder/HOST-ROLE.log``;
-``cluster.logs()`` is what a failing test should show.
+the last lines of all are printed when the block ends with an error.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ class Cluster:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None:
+            print(f"\nwhat the processes said last:\n{self.logs()}", file=sys.stderr)
         self._inside.__exit__(kind, error, trace)
 
     # -- life ---------------------------------------------------------------------------------------
@@ -134,7 +136,7 @@ class Cluster:
 
         def dial() -> bool:
             if process.poll() is not None:
-                raise LabFailed(f"the master on {master.name} ended with {process.returncode}: {self.logs()}")
+                raise LabFailed(f"the master on {master.name} ended with {process.returncode}: see its log")
             try:
                 socket.create_connection((master.ip, RPC_PORT), timeout=1).close()
             except OSError:

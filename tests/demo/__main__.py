@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import time
 
@@ -32,11 +33,7 @@ def up(keep: bool) -> int:
     lab = Lab(hosts=[*MASTERS, *WORKERS], registry=True, keep=KEPT_AS if keep else "")
     try:
         with lab, Cluster(lab, MASTERS, WORKERS) as cluster:
-            try:
-                story.tell(cluster)
-            except Exception:
-                print(f"\nwhat the processes said last:\n{cluster.logs()}", file=sys.stderr)
-                raise
+            story.tell(cluster)
             if keep:
                 kept.explain(cluster)
     except (AssertionError, CommandFailed, LabFailed) as error:
@@ -64,6 +61,9 @@ def say_what_is_left(lab_ids: list[str], began: float) -> int:
     print(f"that took {time.perf_counter() - began:.1f} s")
     return 0
 
+
+# A demo that is told to end takes its hosts with it.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 match sys.argv[1:]:
     case ["up", *options] if options in ([], ["--keep"]):
