@@ -25,7 +25,7 @@ from orchestr8.worker.agent import assignments as assigned
 from orchestr8.worker.agent import observe
 from orchestr8.worker.agent.addresses import Addresses
 from orchestr8.worker.agent.assignments import Assignments
-from orchestr8.worker.agent.host import Host
+from orchestr8.worker.agent.host import Host, VolumeFailed
 from orchestr8.worker.agent.images import Images
 from orchestr8.worker.agent.kit import Kit
 from orchestr8.worker.agent.node import NodeNetwork, OwnStatus
@@ -39,6 +39,7 @@ from orchestr8.worker.runtime.base import Runtime
 
 ASSIGNMENTS_FILE = "assignments"
 _SAVE_SECONDS = 0.5
+_SAVE_AGAIN_SECONDS = 10.0  # after a failure, such as a full disk
 
 
 async def run_on(
@@ -128,7 +129,12 @@ class _Memory:
         while True:
             await self._news.wait()
             self._news = trio.Event()
-            await self._host.save(ASSIGNMENTS_FILE, self.assignments.dump())
+            try:
+                await self._host.save(ASSIGNMENTS_FILE, self.assignments.dump())
+            except VolumeFailed as error:
+                get_logger().error("the assignments cannot be saved; a restart would need a master", why=error.message)
+                self._news.set()
+                await trio.sleep(_SAVE_AGAIN_SECONDS)
             await trio.sleep(_SAVE_SECONDS)
 
 

@@ -75,6 +75,10 @@ class FakeHost:
         self.files[(pod_uid, name)] = {name: VolumeFile(data, 0o644)}
         return f"/fake/{pod_uid}/{name}"
 
+    async def sub_path(self, folder: str, path: str) -> str:
+        await trio.lowlevel.checkpoint()
+        return f"{folder}/{path}"
+
     async def remove_pod(self, pod_uid: str) -> None:
         await trio.lowlevel.checkpoint()
         self.files = {key: value for key, value in self.files.items() if key[0] != pod_uid}

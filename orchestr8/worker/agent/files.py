@@ -97,6 +97,15 @@ class Files:
                 shutil.rmtree(old, ignore_errors=True)
         return str(folder)
 
+    def sub_path(self, folder: str, path: str) -> str:
+        root = Path(folder).resolve()
+        target = (root / path).resolve()
+        if not target.is_relative_to(root):
+            raise VolumeFailed(f"subPath {path!r} leads out of its volume")
+        if not target.exists():
+            target.mkdir(parents=True, exist_ok=True)
+        return str(target)
+
     def write_pod_file(self, pod_uid: str, name: str, data: bytes) -> str:
         """Written in place: the file is mounted into containers by its inode."""
         path = self._pods / pod_uid / "files" / name

@@ -77,7 +77,7 @@ class Host(Protocol):
         ...
 
     async def save(self, name: str, data: bytes) -> None:
-        """Replaced as a whole, on the disk when this returns, readable by root alone."""
+        """Replaced as a whole, on the disk when this returns, readable by root alone. Raises VolumeFailed."""
         ...
 
     async def empty_dir(self, pod_uid: str, volume: str, in_memory: bool, size_bytes: int) -> str:
@@ -96,8 +96,15 @@ class Host(Protocol):
         """The path of a single file of the pod, such as its hosts file."""
         ...
 
+    async def sub_path(self, folder: str, path: str) -> str:
+        """The real path of ``path`` inside a volume's ``folder``, made as a folder if it is not there.
+
+        Raises VolumeFailed when it leads out of the volume, by a symlink that a container made, for instance.
+        """
+        ...
+
     async def remove_pod(self, pod_uid: str) -> None:
-        """Removes all files of the pod; none: success."""
+        """Removes all files of the pod; none: success. Raises VolumeFailed."""
         ...
 
     async def pods_with_files(self) -> frozenset[str]: ...

@@ -49,7 +49,7 @@ class LinuxHost:
         return await self._thread(self._files.load, name)
 
     async def save(self, name: str, data: bytes) -> None:
-        await self._thread(self._files.save, name, data)
+        await self._volume(self._files.save, name, data)
 
     async def empty_dir(self, pod_uid: str, volume: str, in_memory: bool, size_bytes: int) -> str:
         return await self._volume(self._files.empty_dir, pod_uid, volume, in_memory, size_bytes)
@@ -63,8 +63,11 @@ class LinuxHost:
     async def write_pod_file(self, pod_uid: str, name: str, data: bytes) -> str:
         return await self._volume(self._files.write_pod_file, pod_uid, name, data)
 
+    async def sub_path(self, folder: str, path: str) -> str:
+        return await self._volume(self._files.sub_path, folder, path)
+
     async def remove_pod(self, pod_uid: str) -> None:
-        await self._thread(self._files.remove_pod, pod_uid)
+        await self._volume(self._files.remove_pod, pod_uid)
 
     async def pods_with_files(self) -> frozenset[str]:
         return await self._thread(self._files.pods_with_files)

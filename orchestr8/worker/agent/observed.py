@@ -6,7 +6,7 @@ they are ``datetime``. A container is named by its name in the pod's spec; its a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -90,7 +90,9 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
             name: tuple(state for state in attempts if state.id != container_id)
             for name, attempts in self.containers.items()
         }
-        return msgspec.structs.replace(self, containers=left)
+        exits = {key: value for key, value in self.exits.items() if key != container_id}
+        errors = {key: value for key, value in self.start_errors.items() if key != container_id}
+        return msgspec.structs.replace(self, containers=left, exits=exits, start_errors=errors)
 
     def with_problem(self, name: str, problem: Problem | None) -> Observed:
         problems = {key: value for key, value in self.problems.items() if key != name}
@@ -110,6 +112,9 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
             if state.phase is ContainerPhase.EXITED
         }
         return msgspec.structs.replace(found, exits=exits)
+
+
+Change = Callable[[Observed], Observed]  # what a step did, applied to what is observed when it ends
 
 
 def init_done(pod: Pod, observed: Observed) -> bool:

@@ -17,9 +17,9 @@ from orchestr8.worker.agent import probes, sync
 from orchestr8.worker.agent.actions import act
 from orchestr8.worker.agent.kit import Kit
 from orchestr8.worker.agent.lifecycle import CONTAINER_ID_PREFIX, pod_status
-from orchestr8.worker.agent.observed import Observed, ProbeVerdict
+from orchestr8.worker.agent.observed import Change, Observed, ProbeVerdict
 from orchestr8.worker.agent.outbox import PodName
-from orchestr8.worker.agent.steps import Change, Performer
+from orchestr8.worker.agent.steps import Performer
 from orchestr8.worker.agent.volumes import has_files
 from orchestr8.worker.runtime.base import LABEL_POD_IP, ContainerPhase, ContainerState, Sandbox
 
@@ -214,7 +214,7 @@ class PodTask:
             self._news()
 
         def complain(kind: str, message: str) -> None:
-            self._performer.event(self.pod, "Warning", "Unhealthy", message, container.name)
+            self._performer.tell(self.pod, "Warning", "Unhealthy", message, container.name)
 
         with scope:
             await probes.watch(container, verdict, attempt, report, complain)

@@ -11,6 +11,7 @@ import trio
 
 from orchestr8.logs import get_logger
 from orchestr8.worker.agent.assignments import Assignments
+from orchestr8.worker.agent.host import VolumeFailed
 from orchestr8.worker.agent.kit import Kit
 from orchestr8.worker.agent.outbox import PodName
 from orchestr8.worker.agent.pod_task import PodTask
@@ -108,7 +109,7 @@ class Pods:
                 await self._kit.runtime.remove_sandbox(sandbox.id)
                 await self._kit.host.remove_pod(sandbox.pod_uid)
                 break
-            except (RuntimeUnavailable, RuntimeFailed, NetworkFailed) as error:
+            except (RuntimeUnavailable, RuntimeFailed, NetworkFailed, VolumeFailed) as error:
                 get_logger().warning("a stray pod cannot be removed yet", uid=sandbox.pod_uid, why=error.message)
                 await trio.sleep(_RETRY_SECONDS)
         self._kit.addresses.release(sandbox.pod_uid)

@@ -18,6 +18,7 @@ from orchestr8.errors import BadRequest, NotFound, Orchestr8Error
 from orchestr8.rpc.service import MASTERS, MessageStream, Peer, Service
 from orchestr8.worker.agent.pod_task import PodTask
 from orchestr8.worker.runtime.base import (
+    ContainerNotFound,
     ContainerPhase,
     ContainerState,
     ExecSession,
@@ -71,9 +72,12 @@ class _Served:
             timestamps=wanted.timestamps,
             limit_bytes=wanted.limit_bytes,
         )
-        async with self._runtime.logs(state.id, options) as pieces:
-            async for piece in pieces:
-                await stream.send(piece)
+        try:
+            async with self._runtime.logs(state.id, options) as pieces:
+                async for piece in pieces:
+                    await stream.send(piece)
+        except ContainerNotFound as error:
+            raise NotFound(f"container {state.name!r} has just been removed") from error
 
     async def exec(self, peer: Peer, params: Any, stream: MessageStream) -> None:
         wanted = msgspec.convert(params, ExecParams)
@@ -91,7 +95,7 @@ class _Served:
                 code = await session.exit_code()
                 nursery.cancel_scope.cancel()
             await stream.send({"exit_code": code})
-        except RuntimeFailed as error:
+        except (RuntimeFailed, ContainerNotFound) as error:
             await stream.send({"error": error.message})
 
     def _attempt(self, uid: str, container: str, *, previous: bool) -> ContainerState:

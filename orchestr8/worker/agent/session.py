@@ -88,6 +88,7 @@ class Session:
                 with trio.fail_after(_CALL_SECONDS):
                     await self._register(connection)
                 self._kit.outbox.repeat()
+                get_logger().info("a session with a master began", master=address)
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(part, "connection", connection.wait_closed)
                     nursery.start_soon(part, "heartbeat", self._heartbeats, connection)

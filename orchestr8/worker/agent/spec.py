@@ -28,12 +28,13 @@ def container_spec(
     image: str,
     environment: Mapping[str, str],
     mounts: Sequence[Mount],
+    image_user: str,
     node_memory_bytes: int,
 ) -> ContainerSpec:
-    """Raises ConfigMissing for a request that contradicts itself (``runAsNonRoot`` with user 0)."""
+    """``image_user``: whom the image runs as. Raises ConfigMissing when the container would be root and must not."""
     limits = container.resources.limits if container.resources else {}
     requests = container.resources.requests if container.resources else {}
-    security, pod_security = container.security_context, pod.spec.security_context
+    security = container.security_context
     capabilities = security.capabilities if security is not None else None
     cpu_request = requests.get("cpu") or limits.get("cpu") or "0"
     return ContainerSpec(
@@ -56,7 +57,7 @@ def container_spec(
         no_new_privileges=security is not None and security.allow_privilege_escalation is False,
         capabilities_add=_capabilities(capabilities.add if capabilities else ()),
         capabilities_drop=_capabilities(capabilities.drop if capabilities else ()),
-        user=_user(pod_security, security),
+        user=_user(pod, container, image_user),
     )
 
 
@@ -85,11 +86,20 @@ def resolv_conf(pod: Pod, node_resolv_conf: str) -> bytes:
     return ("\n".join(lines) + "\n").encode() if lines else b""
 
 
-def _user(pod_security: object, security: object) -> str:
+def must_not_be_root(pod: Pod, container: Container) -> bool:
+    return bool(_first(container.security_context, pod.spec.security_context, "run_as_non_root"))
+
+
+def _user(pod: Pod, container: Container, image_user: str) -> str:
+    security, pod_security = container.security_context, pod.spec.security_context
     user = _first(security, pod_security, "run_as_user")
     group = _first(security, pod_security, "run_as_group")
-    if _first(security, pod_security, "run_as_non_root") and user == 0:
-        raise ConfigMissing("runAsNonRoot is set and runAsUser is 0: choose another user")
+    if must_not_be_root(pod, container):
+        name = str(user) if user is not None else image_user.partition(":")[0] or "0"
+        if not name.isdigit():
+            raise ConfigMissing(f"runAsNonRoot is set and the image's user {name!r} is no number: set runAsUser")
+        if int(name) == 0:
+            raise ConfigMissing("runAsNonRoot is set and the container would run as root: set runAsUser")
     if user is None and group is None:
         return ""
     return f"{user if user is not None else 0}" + (f":{group}" if group is not None else "")

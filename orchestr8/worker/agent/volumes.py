@@ -15,7 +15,6 @@ from orchestr8.api import quantity
 from orchestr8.api.pod import Container, KeyToPath, Pod, Volume
 from orchestr8.worker.agent.environment import ConfigMissing, Lookup, expand
 from orchestr8.worker.agent.host import VolumeFailed, VolumeFile
-from orchestr8.worker.runtime.base import Mount
 
 DEFAULT_FILE_MODE = 0o644
 
@@ -50,7 +49,16 @@ def has_files(pod: Pod) -> bool:
     return any(volume.config_map is not None or volume.secret is not None for volume in pod.spec.volumes)
 
 
-def mounts(container: Container, paths: Mapping[str, str], environment: Mapping[str, str]) -> list[Mount]:
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """One mount of a container. ``sub_path`` is inside ``folder``; empty: the folder itself."""
+
+    folder: str
+    sub_path: str
+    target: str
+    read_only: bool
+
+
+def mounts(container: Container, paths: Mapping[str, str], environment: Mapping[str, str]) -> list[Wanted]:
     """``paths``: volume name -> folder on the host, as the plan's execution gave them. Raises VolumeFailed."""
     found = []
     for wanted in container.volume_mounts:
@@ -59,8 +67,9 @@ def mounts(container: Container, paths: Mapping[str, str], environment: Mapping[
             raise VolumeFailed(f"container {container.name!r} mounts volume {wanted.name!r}, which the pod lacks")
         sub_path = wanted.sub_path or expand(wanted.sub_path_expr or "", environment)
         if sub_path:
-            source = str(PurePosixPath(source) / _inside(sub_path, f"subPath of volume {wanted.name!r}"))
-        found.append(Mount(source=source, target=wanted.mount_path, read_only=bool(wanted.read_only)))
+            _inside(sub_path, f"subPath of volume {wanted.name!r}")
+        read_only = bool(wanted.read_only)
+        found.append(Wanted(folder=source, sub_path=sub_path, target=wanted.mount_path, read_only=read_only))
     return found
 
 

@@ -142,9 +142,12 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True):
+    """``user``: whom its processes run as unless told otherwise; empty: root. ``find_image`` tells it, lists do not."""
+
     id: str
     names: tuple[str, ...]
     size_bytes: int
+    user: str = ""
 
 
 class RuntimeEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,6 @@ import contextlib
 import functools
 import io
 import os
-import resource
 import shutil
 import signal
 import tarfile
@@ -20,12 +19,8 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
-import requests
 import trio
-from podman.api.client import APIClient
-from podman.errors import APIError
 
-from orchestr8 import limits
 from orchestr8.worker.runtime import translate
 from orchestr8.worker.runtime.base import (
     LABEL_POD_UID,
@@ -44,10 +39,12 @@ from orchestr8.worker.runtime.base import (
     Sandbox,
     SandboxSpec,
 )
+from orchestr8.worker.runtime.client import PodmanClient
+from orchestr8.worker.runtime.confinement import confinement
 from orchestr8.worker.runtime.keepers import end_all, is_conmon, let_go
 from orchestr8.worker.runtime.logs import read_log
 from orchestr8.worker.runtime.service import open_service
-from orchestr8.worker.runtime.streams import API_PREFIX, PodmanExec, complaint, open_exec, request
+from orchestr8.worker.runtime.streams import PodmanExec, complaint, open_exec, request
 from orchestr8.worker.runtime.watch import ExitWatch
 
 INFRA_IMAGE = "localhost/orchestr8-pause:1"
@@ -56,7 +53,6 @@ _EVENTS_BUFFER = 1024
 _SETTLE_SECONDS = 5  # from the end of a process until conmon has written its exit code
 _SETTLE_POLL_SECONDS = 0.01
 _INSPECT_TRIES = 10
-_RLIMIT_MAX = 1_048_576
 _SIGKILL_ANSWER_SECONDS = 10
 
 
@@ -74,16 +70,14 @@ class PodmanRuntime:
     """``Runtime`` on one Podman socket."""
 
     def __init__(self, socket_path: str, nursery: trio.Nursery) -> None:
-        calls = max(2, min(limits.PODMAN_CALLS_AT_ONCE, 2 * (os.cpu_count() or 1)))
         self._socket_path = socket_path
-        self._client = APIClient(base_url=f"unix://{socket_path}", version=API_PREFIX.split("/")[1].removeprefix("v"))
-        self._limiter = trio.CapacityLimiter(calls)
+        self._client = PodmanClient(socket_path)
         self._watch = ExitWatch(nursery, self._ended)
         self._pods: dict[str, str] = {}  # id of a container (infra included) -> uid of its pod
         self._states: dict[str, ContainerState] = {}  # as last inspected
         self._with_sessions: set[str] = set()  # containers in which we ran a command
         self._subscribers: set[trio.MemorySendChannel[RuntimeEvent]] = set()
-        self._rlimits = _rlimits()
+        self._may = confinement()
         self._version = ""
 
     # -- the service ----------------------------------------------------------------------------------
@@ -95,7 +89,7 @@ class PodmanRuntime:
 
     async def version(self) -> str:
         """From the ping: Podman's own version call takes up to a second."""
-        answer = await self._call("GET", "/_ping")
+        answer = await self._client.call("GET", "/_ping")
         self._version = str(answer.headers.get("Libpod-Api-Version", ""))
         return self._version
 
@@ -111,29 +105,32 @@ class PodmanRuntime:
         with tarfile.open(fileobj=archive, mode="w", dereference=True) as tar:
             tar.add(catatonit, arcname="pause")
         query = {"reference": INFRA_IMAGE, "changes": 'ENTRYPOINT ["/pause","-P"]'}
-        await self._call("POST", "/images/import", query, archive.getvalue(), content_type="application/x-tar")
+        await self._client.call("POST", "/images/import", query, archive.getvalue(), content_type="application/x-tar")
 
     # -- sandboxes ------------------------------------------------------------------------------------
 
     async def list_sandboxes(self) -> list[Sandbox]:
         """One unfiltered list, chosen by label here: a filter that Podman misreads answers an empty list."""
-        listed = (await self._call("GET", "/containers/json", {"all": "true"})).json()
+        known_before = set(self._pods)
+        listed = (await self._client.call("GET", "/containers/json", {"all": "true"})).json()
         ours = [item for item in listed if translate.is_ours(item)]
         states: dict[str, ContainerState] = {}
         for item in ours:
             self._pods[item["Id"]] = item["Labels"][LABEL_POD_UID]
             with contextlib.suppress(ContainerNotFound):
                 states[item["Id"]] = self._still(item) or await self.inspect_container(item["Id"])
+        for gone in known_before - {item["Id"] for item in ours}:
+            self._forget(gone)  # somebody else removed it
         return translate.group(ours, states)
 
     async def create_sandbox(self, spec: SandboxSpec) -> Sandbox:
         body = translate.sandbox_body(spec, INFRA_IMAGE, self._version)
-        made = await self._call("POST", "/pods/create", body=body)
+        made = await self._client.call("POST", "/pods/create", body=body)
         return await self._start_infra(str(made.json()["Id"]), body["labels"])
 
     async def start_sandbox(self, sandbox_id: str) -> Sandbox:
         """Starts only its first process: the containers are the agent's to start."""
-        pod = (await self._call("GET", f"/pods/{sandbox_id}/json")).json()
+        pod = (await self._client.call("GET", f"/pods/{sandbox_id}/json")).json()
         started = await self._start_infra(sandbox_id, pod.get("Labels") or {})
         members = [item["Id"] for item in pod.get("Containers") or () if item["Id"] != pod["InfraContainerID"]]
         states = [await self.inspect_container(container_id) for container_id in members]
@@ -153,19 +150,19 @@ class PodmanRuntime:
     async def remove_sandbox(self, sandbox_id: str) -> None:
         """``timeout=0``: else Podman waits ten seconds for every process that ignores SIGTERM."""
         with contextlib.suppress(ContainerNotFound):
-            pod = (await self._call("GET", f"/pods/{sandbox_id}/json")).json()
+            pod = (await self._client.call("GET", f"/pods/{sandbox_id}/json")).json()
             for container in pod.get("Containers") or ():
                 await self._end_sessions(container["Id"])
-            await self._call("DELETE", f"/pods/{sandbox_id}", {"force": "true", "timeout": "0"})
+            await self._client.call("DELETE", f"/pods/{sandbox_id}", {"force": "true", "timeout": "0"})
             for container in pod.get("Containers") or ():
                 self._forget(container["Id"])
 
     # -- containers -----------------------------------------------------------------------------------
 
     async def create_container(self, sandbox: Sandbox, spec: ContainerSpec) -> str:
-        body = translate.container_body(sandbox, spec, self._rlimits)
+        body = translate.container_body(sandbox, spec, self._may)
         try:
-            made = await self._call("POST", "/containers/create", body=body)
+            made = await self._client.call("POST", "/containers/create", body=body)
         except ContainerNotFound as error:
             raise RuntimeFailed(error.message) from error
         container_id = str(made.json()["Id"])
@@ -174,7 +171,7 @@ class PodmanRuntime:
 
     async def start_container(self, container_id: str) -> ContainerState:
         self._states.pop(container_id, None)
-        await self._call("POST", f"/containers/{container_id}/start")
+        await self._client.call("POST", f"/containers/{container_id}/start")
         state = await self.inspect_container(container_id)
         if state.phase is ContainerPhase.EXITED:  # before it could be watched
             self._ended(container_id, "exited")
@@ -204,7 +201,7 @@ class PodmanRuntime:
         with contextlib.suppress(ContainerNotFound):
             await self._end_sessions(container_id)
             query = {"force": "true", "timeout": "0", "v": "true"}
-            await self._call("DELETE", f"/containers/{container_id}", query)
+            await self._client.call("DELETE", f"/containers/{container_id}", query)
         self._forget(container_id)
 
     async def inspect_container(self, container_id: str) -> ContainerState:
@@ -215,7 +212,7 @@ class PodmanRuntime:
 
     async def find_image(self, reference: str) -> Image | None:
         try:
-            return translate.image((await self._call("GET", f"/images/{quote(reference, safe='')}/json")).json())
+            return translate.image((await self._client.call("GET", f"/images/{quote(reference, safe='')}/json")).json())
         except ContainerNotFound:
             return None
 
@@ -235,7 +232,7 @@ class PodmanRuntime:
         return found
 
     async def list_images(self) -> list[Image]:
-        return [translate.image(item) for item in (await self._call("GET", "/images/json")).json()]
+        return [translate.image(item) for item in (await self._client.call("GET", "/images/json")).json()]
 
     # -- streams --------------------------------------------------------------------------------------
 
@@ -273,37 +270,6 @@ class PodmanRuntime:
 
     # -- inside ---------------------------------------------------------------------------------------
 
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        query: dict[str, str] | None = None,
-        body: Any = None,
-        content_type: str = "application/json",
-    ) -> Any:
-        """One answer below 400. A thread whose deadline passed keeps its seat until its own timeout."""
-        data = body if isinstance(body, bytes) or body is None else msgspec.json.encode(body)
-        verb = getattr(self._client, method.lower())
-        options: dict[str, Any] = {"params": query or {}, "headers": {"Content-Type": content_type}}
-        if data is not None:
-            options["data"] = data
-        try:
-            with trio.fail_after(limits.PODMAN_CALL_SECONDS):
-                answer = await trio.to_thread.run_sync(
-                    functools.partial(verb, path, timeout=float(limits.PODMAN_CALL_SECONDS), **options),
-                    abandon_on_cancel=True,
-                    limiter=self._limiter,
-                )
-        except (requests.RequestException, APIError, OSError) as error:
-            raise RuntimeUnavailable(f"podman does not answer at {self._socket_path}: {error}") from error
-        except trio.TooSlowError as error:
-            raise RuntimeUnavailable(f"podman took longer than {limits.PODMAN_CALL_SECONDS} s for {path}") from error
-        if answer.status_code == 404:
-            raise ContainerNotFound(complaint(answer.content))
-        if answer.status_code >= 400:
-            raise RuntimeFailed(complaint(answer.content))
-        return answer
-
     async def _inspect(self, container_id: str) -> dict[str, Any]:
         """Podman fails an inspect whose process dies meanwhile ("read /proc/N/cgroup: no such process")."""
         for _ in range(_INSPECT_TRIES - 1):
@@ -316,7 +282,7 @@ class PodmanRuntime:
         return await self._inspect_once(container_id)
 
     async def _inspect_once(self, container_id: str) -> dict[str, Any]:
-        found: dict[str, Any] = (await self._call("GET", f"/containers/{container_id}/json")).json()
+        found: dict[str, Any] = (await self._client.call("GET", f"/containers/{container_id}/json")).json()
         return found
 
     async def _settled(self, found: dict[str, Any]) -> ContainerState:
@@ -356,7 +322,7 @@ class PodmanRuntime:
     async def _signal(self, container_id: str, signal: str) -> None:
         """A process that ended in between is no failure; a lost keeper makes Podman refuse what the kernel does."""
         try:
-            await self._call("POST", f"/containers/{container_id}/kill", {"signal": signal})
+            await self._client.call("POST", f"/containers/{container_id}/kill", {"signal": signal})
         except (ContainerNotFound, RuntimeFailed):
             if self._watch.alive(container_id) and signal == "SIGKILL":
                 raise
@@ -398,10 +364,3 @@ class PodmanRuntime:
         self._pods.pop(container_id, None)
         self._states.pop(container_id, None)
         self._with_sessions.discard(container_id)
-
-
-def _rlimits() -> dict[str, int]:
-    """Podman's own defaults are above what a confined root may set, and then nothing starts: never ask for more."""
-    limits_here = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
-    hard = {name: resource.getrlimit(number)[1] for name, number in limits_here.items()}
-    return {name: min(value, _RLIMIT_MAX) for name, value in hard.items() if value != resource.RLIM_INFINITY}

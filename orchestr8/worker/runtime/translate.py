@@ -28,6 +28,7 @@ from orchestr8.worker.runtime.base import (
     Sandbox,
     SandboxSpec,
 )
+from orchestr8.worker.runtime.confinement import Confinement
 
 CPU_PERIOD_MICROSECONDS = 100_000
 LOG_BYTES_MAX = 16 * 1024 * 1024  # conmon starts the file afresh above it: a flood never fills the disk
@@ -66,8 +67,8 @@ def sandbox_body(spec: SandboxSpec, infra_image: str, podman_version: str) -> di
     }
 
 
-def container_body(sandbox: Sandbox, spec: ContainerSpec, rlimits: Mapping[str, int]) -> dict[str, Any]:
-    """``rlimits``: soft and hard alike, because the API of 4.3 swaps the two."""
+def container_body(sandbox: Sandbox, spec: ContainerSpec, may: Confinement) -> dict[str, Any]:
+    """Soft and hard limits are alike, because the API of 4.3 swaps the two."""
     labels = {
         **spec.labels,
         LABEL_POD_UID: sandbox.pod_uid,
@@ -100,8 +101,8 @@ def container_body(sandbox: Sandbox, spec: ContainerSpec, rlimits: Mapping[str, 
             for mount in spec.mounts
         ],
         "resource_limits": resources,
-        "r_limits": [{"type": name, "soft": value, "hard": value} for name, value in rlimits.items()],
-        "oom_score_adj": spec.oom_score_adj,
+        "r_limits": [{"type": name, "soft": value, "hard": value} for name, value in may.rlimits.items()],
+        "oom_score_adj": max(spec.oom_score_adj, may.oom_score_min),
         "terminal": spec.tty,
         "stdin": spec.stdin,
         "read_only_filesystem": spec.read_only_root,
@@ -180,7 +181,12 @@ def is_ours(item: Mapping[str, Any]) -> bool:
 def image(found: Mapping[str, Any]) -> Image:
     """From one entry of the image list or from image inspect."""
     names = [*(found.get("RepoTags") or ()), *(found.get("RepoDigests") or ())]
-    return Image(id=found["Id"].removeprefix("sha256:"), names=tuple(names), size_bytes=int(found.get("Size") or 0))
+    return Image(
+        id=found["Id"].removeprefix("sha256:"),
+        names=tuple(names),
+        size_bytes=int(found.get("Size") or 0),
+        user=str(found.get("User") or ""),
+    )
 
 
 def pulled_id(progress: bytes) -> str:

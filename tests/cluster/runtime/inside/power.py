@@ -33,4 +33,4 @@ async def begin(runtime: PodmanRuntime, sandbox: Sandbox, attempt: int) -> None:
     await runtime.start_container(await runtime.create_container(sandbox, spec))
 
 
-trio.run(main, *sys.argv[1:])
+trio.run(main, sys.argv[1], sys.argv[2])
