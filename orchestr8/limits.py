@@ -37,11 +37,14 @@ HTTP_CONNECTIONS = 4_000  # above: 429 at once
 HTTP_HALF_OPEN = 256  # connections whose TLS handshake is not done; above: closed at once
 HTTP_BODIES_BYTES = 64 * MIB  # request bodies held at the same time for all clients; 429 above
 HTTP_BODY_SECONDS = 60  # a body must have arrived by then
-HTTP_REQUEST_SECONDS = 30  # a request that is no stream is answered by then
+HTTP_REQUEST_SECONDS = 5  # what needs a leader is answered by then, if only with 503 or 504
 HTTP_GOODBYE_SECONDS = 2  # how long a closing connection is waited for
 HTTP_SOCKET_MESSAGE_BYTES = 1 * MIB
+WATCH_SECONDS = 3_600  # a watch without a timeout of its own ends then, and its client starts another
+WATCH_BOOKMARK_SECONDS = 60  # how often a quiet watch hears the revision it stands at
 YAML_BYTES = 256 * KIB  # clients turn YAML into JSON themselves; parsing it is slow
 YAML_NODES = 20_000
+HTTP_WARNINGS = 20  # in one answer
 JSON_DEPTH = 32  # 400 above; recursion is attackers' ground
 
 # -- objects and the store ----------------------------------------------------------------------------
@@ -57,6 +60,8 @@ STORE_BYTES = 128 * MIB  # deletes still pass above it
 DECODED_OBJECTS = 32_768  # kept decoded (a pod takes 6 KiB so); the rest is decoded again when it is read
 HISTORY_CHANGES = 16_384  # watchers older than this list again
 REQUEST_IDS_KEPT = 16_384  # a retry older than this many commands may apply twice
+WATCH_BOOKMARK_SECONDS = 60  # a quiet watch that asked for bookmarks gets one so often
+WATCH_SECONDS = 3_600  # then the client watches again from where it is
 WATCH_BUFFER_CHANGES = 1_024  # a slower watcher is told Expired
 LIST_PAGE_MAX = 10_000
 

@@ -1,9 +1,9 @@
 """Who may do what. Pure: (identity, what is asked, the state) to a yes or a reason why not.
 
-Four kinds of right: ``system:masters`` may do everything; a node (user ``system:node:NAME`` in ``system:nodes``) may read
+Four kinds of right: ``system:masters`` may do all; a node (``system:node:NAME`` in ``system:nodes``) may read
 what a node needs and touch only its own Node, the pods bound to it, and the ConfigMaps and Secrets that those refer to;
-``orchestr8:viewers`` may read everything but Secrets and may not enter pods; everybody known may discover the API and
-ask about himself. The same rules, as data, answer ``kubectl auth can-i --list``.
+``orchestr8:viewers`` may read all but Secrets and may not enter pods; everybody known may discover the API and ask about
+himself. The same rules, as data, answer ``kubectl auth can-i --list``.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ _OPERATING = ("/metrics", "/orchestr8/*")
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What is asked. ``resource`` "": ``path`` is, which is no resource. ``node_selected``: whose pods a list is cut to."""
+    """What is asked. ``resource`` "": ``path`` is asked for. ``node_selected``: whose pods a list is cut to."""
 
     verb: str
     group: str = ""
@@ -109,7 +109,7 @@ def resource_rules(identity: Identity) -> tuple[ResourceRule, ...]:
     """The rules that do not depend on an object's content."""
     if ADMINS in identity.groups:
         return _ADMIN_RULES
-    rules = EVERYBODY_RULES if AUTHENTICATED in identity.groups else ()
+    rules: tuple[ResourceRule, ...] = EVERYBODY_RULES if AUTHENTICATED in identity.groups else ()
     if VIEWERS in identity.groups:
         rules += VIEWER_RULES
     if node_name(identity):
@@ -120,7 +120,7 @@ def resource_rules(identity: Identity) -> tuple[ResourceRule, ...]:
 def path_rules(identity: Identity) -> tuple[NonResourceRule, ...]:
     if ADMINS in identity.groups:
         return (NonResourceRule(non_resource_urls=("*",), verbs=("*",)),)
-    paths = _DISCOVERY if AUTHENTICATED in identity.groups else ()
+    paths: tuple[str, ...] = _DISCOVERY if AUTHENTICATED in identity.groups else ()
     if VIEWERS in identity.groups:
         paths += _OPERATING
     return (NonResourceRule(non_resource_urls=paths, verbs=("get",)),)

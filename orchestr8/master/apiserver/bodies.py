@@ -56,7 +56,8 @@ async def read(request: Request) -> Body:
             raise Refusal(
                 415,
                 "UnsupportedMediaType",
-                f"the body of the request was in an unknown format ({other}): accepted media types include: {JSON}, {YAML}",
+                f"the body of the request was in an unknown format ({other[:80]}): "
+                f"accepted media types include: {JSON}, {YAML}",
             )
 
 

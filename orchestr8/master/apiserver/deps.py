@@ -37,7 +37,7 @@ class Store(Protocol):
 
 
 class WorkerStream(Protocol):
-    """One stream to a worker, seams section 5. ``receive`` raises trio.EndOfChannel behind the worker's last message."""
+    """One stream to a worker, seams section 5. ``receive`` raises trio.EndOfChannel behind the last message."""
 
     async def send(self, value: Any) -> None: ...
     async def send_eof(self) -> None: ...

@@ -34,7 +34,7 @@ async def serve_http(
     stopping: trio.Event,
     task_status: trio.TaskStatus[tuple[str, int]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serves until ``stopping`` is set and the requests under way are answered. Reports (address, port) once it listens."""
+    """Serves until ``stopping`` is set and requests under way are answered. Reports (address, port) once it listens."""
     tls.set_alpn_protocols(["http/1.1"])
     server = HttpServer(handler, stopping)
     listeners = await trio.open_tcp_listeners(port, host=address, backlog=_ACCEPT_BACKLOG)

@@ -1,6 +1,6 @@
 """What goes into the API server's handler and what comes out: plain values, no socket in sight.
 
-The transport (http.py, websocket.py) makes a ``Request`` of what a client sent and writes out the answer; simulation and
+The transport (http.py, websocket.py) makes a ``Request`` of what a client sent and writes the answer; simulation and
 unit tests make and read them directly. A ``Request`` is complete: its body is read, its size already checked.
 """
 
@@ -95,7 +95,7 @@ _NO_QUERY = Query()
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """``path`` is decoded and without the query; ``headers`` have lower-case names. ``upgrade``: it asks for a WebSocket."""
+    """``path`` is decoded and without query; ``headers`` have lower-case names. ``upgrade``: to a WebSocket."""
 
     method: str
     path: str

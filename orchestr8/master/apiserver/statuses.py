@@ -37,7 +37,7 @@ _RETRY_AFTER_SECONDS = {503: 1, 504: 1}
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """Which object a Status speaks of; every part may be unknown. ``kind``: the resource's plural, as Kubernetes puts it."""
+    """Which object a Status speaks of; any part may be unknown. ``kind``: the resource's plural, as in Kubernetes."""
 
     name: str = ""
     group: str = ""

@@ -1,6 +1,6 @@
 """Answers as tables for people (``kubectl get``): columns and cells come from ``api.columns``.
 
-A client asks with ``Accept: application/json;as=Table;v=v1;g=meta.k8s.io``. ``includeObject`` says what stands beside the
+A client asks with ``Accept: application/json;as=Table;v=v1;g=meta.k8s.io``. ``includeObject``: what stands beside the
 cells: Metadata (the default), Object or None. Source: Kubernetes, "Receiving resources as Tables".
 """
 
@@ -54,7 +54,7 @@ def table(
 
 def bookmark(mark: Object, form: Form) -> bytes:
     """A table that only carries the metadata of a BOOKMARK."""
-    row = {"cells": [], "object": _partial(mark) if form is not Form.OBJECT else _raw(mark)}
+    row: dict[str, Any] = {"cells": [], "object": _partial(mark) if form is not Form.OBJECT else _raw(mark)}
     return _encode(ListMeta(resource_version=mark.metadata.resource_version), [], [row])
 
 

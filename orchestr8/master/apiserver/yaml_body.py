@@ -1,6 +1,6 @@
 """YAML bodies, small ones: parsed by libyaml, its events counted first, no aliases, no duplicate keys, no dates.
 
-An alias can make a few bytes unfold into gigabytes, nesting can exhaust the stack, and a YAML 1.1 date has no JSON form:
+An alias can make a few bytes unfold into gigabytes, nesting can exhaust the stack, a YAML 1.1 date has no JSON form:
 none of them has a use in a manifest that a client sends to a server.
 """
 
@@ -67,7 +67,7 @@ def _count(text: str) -> None:
     depth = nodes = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         if isinstance(event, yaml.AliasEvent):
-            raise BadRequest(f"line {event.start_mark.line + 1}: aliases are not accepted")
+            raise BadRequest(f"line {_line(event)}: aliases are not accepted")
         if isinstance(event, yaml.NodeEvent):
             nodes += 1
         if isinstance(event, yaml.CollectionStartEvent):
@@ -75,6 +75,10 @@ def _count(text: str) -> None:
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > limits.JSON_DEPTH:
-            raise BadRequest(f"line {event.start_mark.line + 1}: nested deeper than {limits.JSON_DEPTH} levels")
+            raise BadRequest(f"line {_line(event)}: nested deeper than {limits.JSON_DEPTH} levels")
         if nodes > limits.YAML_NODES:
-            raise BadRequest(f"line {event.start_mark.line + 1}: more than {limits.YAML_NODES} values")
+            raise BadRequest(f"line {_line(event)}: more than {limits.YAML_NODES} values")
+
+
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark is not None else 0
