@@ -1,14 +1,19 @@
-"""Replay: `python -m tests.simulation.raft SEED`, or try many: `python -m tests.simulation.raft FROM TO`."""
+"""Replay: `python -m tests.simulation.raft SEED` (`store SEED`: whole stores), or try many: FROM TO."""
 
 from __future__ import annotations
 
 import sys
 import time
 
+from tests.simulation.raft import stores
 from tests.simulation.raft.simulation import run
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["store"]:
+        seen = stores.run(int(sys.argv[2]))
+        print(f"{len(seen.acknowledged)} of {len(seen.tried)} acknowledged, {seen.reads} reads, no violation")
+        return 0
     first, *rest = map(int, sys.argv[1:] or ["0"])
     bad = []
     for seed in range(first, rest[0] if rest else first + 1):

@@ -37,7 +37,8 @@ class Cluster:
         self._scopes: dict[str, trio.CancelScope] = {}
 
     async def start(self, *names: str) -> None:
-        for name in names or self.members:
+        """``names``, or all that do not run."""
+        for name in names or [each for each in self.members if each not in self.stores]:
             await self._nursery.start(self._run, name)
 
     async def _run(self, name: str, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
