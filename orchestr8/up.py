@@ -12,18 +12,23 @@ from pathlib import Path
 import msgspec
 import trio
 
-from orchestr8.config import MasterSettings, WorkerSettings
+from orchestr8.config import MasterSection, MasterSettings, WorkerSettings
 from orchestr8.master.main import run_master
 from orchestr8.pki import ca, certificates, files, kubeconfig
 from orchestr8.supervise import Lifetime
-from orchestr8.worker.main import run_worker
+from orchestr8.worker.main import main_address, run_worker
 
 
 async def run_up(master: MasterSettings, worker: WorkerSettings, kubeconfig_path: Path, lifetime: Lifetime) -> None:
     """Both roles until ``lifetime`` stops them. ``kubeconfig_path`` is written only if it does not exist."""
-    await trio.to_thread.run_sync(prepare, master, worker, kubeconfig_path, dt.datetime.now(dt.UTC))
+    address = worker.worker.address or main_address()
+    if master.master.address == MasterSection().address:
+        master = msgspec.structs.replace(master, master=msgspec.structs.replace(master.master, address=address))
     here = f"127.0.0.1:{master.master.rpc_port}"
-    worker = msgspec.structs.replace(worker, worker=msgspec.structs.replace(worker.worker, masters=(here,)))
+    worker = msgspec.structs.replace(
+        worker, worker=msgspec.structs.replace(worker.worker, masters=(here,), address=address)
+    )
+    await trio.to_thread.run_sync(prepare, master, worker, kubeconfig_path, dt.datetime.now(dt.UTC))
     parts = _Parts(lifetime, ("master", "worker"))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run_master, master, parts.lifetime("master"))

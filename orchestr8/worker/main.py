@@ -6,9 +6,11 @@ containers, their addresses and the Service rules stay as they are.
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import random
 import socket
+import struct
 from pathlib import Path
 
 import trio
@@ -25,6 +27,9 @@ from orchestr8.worker.agent.main import run_agent
 from orchestr8.worker.agent.settings import AgentSettings
 from orchestr8.worker.network.kernel import KernelNetwork
 from orchestr8.worker.runtime.podman import open_podman
+
+_ELSEWHERE = "192.0.2.1"  # TEST-NET-1 (RFC 5737): routed like the internet, nobody's
+_SIOCGIFADDR = 0x8915
 
 
 async def run_worker(settings: WorkerSettings, lifetime: Lifetime) -> None:
@@ -72,14 +77,41 @@ async def run_worker(settings: WorkerSettings, lifetime: Lifetime) -> None:
 def address_towards(master: str) -> str:
     """This host's address on the route to ``master`` (host:port). No packet is sent."""
     host, port = split_address(master)
+    try:
+        return _source_address(host, port)
+    except OSError as error:
+        raise ConfigError(
+            f"there is no route to master {master}: {error.strerror}; set worker.address to this host's own address"
+        ) from error
+
+
+def main_address() -> str:
+    """This host's address on its default route, else that of its first link but loopback. No packet is sent."""
+    try:
+        return _source_address(_ELSEWHERE, 9)
+    except OSError:  # no default route
+        return next(filter(None, map(_address_of, _links())), "127.0.0.1")
+
+
+def _source_address(host: str, port: int) -> str:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((host, port))
+        return str(probe.getsockname()[0])
+
+
+def _links() -> list[str]:
+    """Names of the links that are neither loopback nor made for pods."""
+    return [name for _, name in socket.if_nameindex() if not name.startswith(("lo", "o8", "podman", "cni", "veth"))]
+
+
+def _address_of(link: str) -> str:
+    """The IPv4 address of a link, or "": netdevice(7), SIOCGIFADDR."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect((host, port))
-        except OSError as error:
-            raise ConfigError(
-                f"there is no route to master {master}: {error.strerror}; set worker.address to this host's own address"
-            ) from error
-        return str(probe.getsockname()[0])
+            answer = fcntl.ioctl(probe, _SIOCGIFADDR, struct.pack("256s", link.encode()))
+        except OSError:
+            return ""
+    return socket.inet_ntoa(answer[20:24])
 
 
 async def _keep_certificate_fresh(
