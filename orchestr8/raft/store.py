@@ -7,11 +7,10 @@ safe. At the deadline the caller learns whether its write may still happen (Outc
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import Random
-from typing import Any
 
 import msgspec
 import trio
@@ -27,24 +26,23 @@ from orchestr8.errors import (
     Unavailable,
     from_code,
 )
-from orchestr8.raft import transfer, transport
+from orchestr8.raft import forward, transfer, transport
 from orchestr8.raft.disk import Disk
-from orchestr8.raft.driver import Driver, Proposal
+from orchestr8.raft.driver import Driver
+from orchestr8.raft.here import ONE_COMMAND, Here
 from orchestr8.raft.leadership import Leadership, Tenures
 from orchestr8.raft.recovery import recover, settle
-from orchestr8.raft.replica import Applied, Lost, Outcome, Replica
+from orchestr8.raft.replica import Replica
 from orchestr8.raft.watch import Watch
 from orchestr8.rpc.network import Network
-from orchestr8.rpc.service import MASTERS, Peer, Service
-from orchestr8.store.command import Claim, Command, Result, Txn, decode_batch, encode_batch
+from orchestr8.rpc.service import MASTERS, Service
+from orchestr8.store.command import Claim, Command, Result, Txn, encode_batch
 from orchestr8.store.view import View
 
-PROPOSE = "raft.propose"
 BARRIER = "raft.barrier"
 _ANSWER_SECONDS = 0.05  # kept back from the caller's deadline, so that it gets our answer and not its own timeout
 _RETRY_SECONDS = 0.25  # at the latest; a change of leader or link is noticed at once
 _TRANSFER_POLL_SECONDS = 0.005
-_ONE_COMMAND = b"\x91"  # msgpack: an array of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +81,8 @@ class ReplicatedStore:
         self._settings = settings
         self._driver = driver
         self._links = links
-        self._in_flight = 0
-        self._asking: dict[trio.CancelScope, str] = {}  # calls under way, and the leader that each went to
+        self.here = Here(settings.node_id, driver, links)
+        self._forwarder = forward.Forwarder(links, lambda: driver.replica.leader)
         self._tenures = Tenures(settings.node_id, self._serving_term, self._claim_here, self.propose, driver.changed)
 
     # -- writing -----------------------------------------------------------------------------------------------
@@ -97,7 +95,7 @@ class ReplicatedStore:
         deadline, OutcomeUnknown when it may have. Without a request id nothing is tried twice.
         """
         command = _encode(txn)
-        with self._slot():
+        with self.here.slots(1):
             result = await self._until_applied(command, repeatable=bool(txn.request_id))
         if result.error:
             raise from_code(result.error, result.message)
@@ -128,34 +126,10 @@ class ReplicatedStore:
 
     async def _attempt(self, command: bytes) -> Result:
         if self._driver.replica.leads:
-            return (await self._commit_here(command))[1]
-        answer = await self._ask_leader(PROPOSE, {"command": command})
-        index, result = msgspec.convert(answer, tuple[int, Result])
+            return (await self.here.commit(command))[1]
+        index, result = await self._forwarder.propose(command)
         await self._driver.applied.wait(index)
         return result
-
-    async def _commit_here(self, command: bytes) -> tuple[int, Result]:
-        """The entry's index and the result. Raises NotLeader (not applied) or OutcomeUnknown (leadership was lost)."""
-        settled = trio.Event()
-        found: list[tuple[Outcome, int]] = []
-
-        def answer(outcome: Outcome, place: int) -> None:
-            found.append((outcome, place))
-            settled.set()
-
-        proposal = Proposal(command, answer)
-        self._driver.propose(proposal)
-        try:
-            await settled.wait()
-        finally:
-            proposal.given_up = True
-        match found[0]:
-            case Applied(index, results), place:
-                return index, results[place]
-            case Lost(), _:
-                raise OutcomeUnknown("this master stopped leading before the write was confirmed")
-            case _:
-                raise NotLeader(f"{self._settings.node_id} does not lead", self._driver.replica.leader)
 
     # -- reading -----------------------------------------------------------------------------------------------
     def view(self) -> View:
@@ -190,23 +164,8 @@ class ReplicatedStore:
 
     async def _safe_index(self) -> int:
         if self._driver.replica.leads:
-            return await self._barrier_here()
-        return msgspec.convert(await self._ask_leader(BARRIER, None), int)
-
-    async def _barrier_here(self) -> int:
-        answered = trio.Event()
-        found: list[int | None] = []
-
-        def reader(index: int | None) -> None:
-            found.append(index)
-            answered.set()
-
-        self._driver.replica.read(reader)
-        self._driver.wake()
-        await answered.wait()
-        if found[0] is None:
-            raise NotLeader(f"{self._settings.node_id} does not lead", self._driver.replica.leader)
-        return found[0]
+            return await self.here.barrier()
+        return msgspec.convert(await self._forwarder.ask(BARRIER, None), int)
 
     @asynccontextmanager
     async def watch(self, since_revision: int) -> AsyncIterator[Watch]:
@@ -267,25 +226,12 @@ class ReplicatedStore:
             disk_error=driver.disk_error,
         )
 
-    # -- what peers ask ----------------------------------------------------------------------------------------
-    async def serve_propose(self, peer: Peer, params: Any) -> tuple[int, Any]:
-        self._links.check(peer)
-        command = msgspec.convert(params, _ProposeParams).command
-        if not self._driver.replica.leads:
-            raise NotLeader(f"{self._settings.node_id} does not lead", self._driver.replica.leader)
-        decode_batch(_ONE_COMMAND + command)  # one bad command would spoil the entry it travels in
-        with self._slot():
-            index, result = await self._commit_here(command)
-        return index, msgspec.to_builtins(result)
-
-    async def serve_barrier(self, peer: Peer, _params: Any) -> int:
-        self._links.check(peer)
-        return await self._barrier_here()
-
     # -- within ------------------------------------------------------------------------------------------------
-    async def run_tenures(self) -> None:
+    async def run(self) -> None:
         self._driver.on_change = self._notice_change
-        await self._tenures.run()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._tenures.run)
+            nursery.start_soon(self._forwarder.run)
 
     def _serving_term(self) -> int | None:
         replica = self._driver.replica
@@ -293,53 +239,23 @@ class ReplicatedStore:
 
     async def _claim_here(self, claim: Claim) -> Result | None:
         try:
-            return (await self._commit_here(_encode(claim)))[1]
+            return (await self.here.commit(_encode(claim)))[1]
         except (NotLeader, OutcomeUnknown):
             return None
-
-    async def _ask_leader(self, method: str, params: Any) -> Any:
-        """A call that is given up (OutcomeUnknown) when its master is no longer held for the leader."""
-        leader = self._driver.replica.leader
-        connection = self._links.connection(leader) if leader is not None else None
-        if leader is None or connection is None:
-            raise Unavailable(f"{leader or 'a leader'} cannot be reached")
-        with trio.CancelScope() as scope:
-            self._asking[scope] = leader
-            try:
-                return await connection.call(method, params)
-            finally:
-                del self._asking[scope]
-        raise OutcomeUnknown(f"{leader} stopped leading before it answered")
 
     def _notice_change(self) -> None:
         """Runs in the round in which role or leader changed."""
         self._tenures.notice()
-        for scope, leader in self._asking.items():
-            if leader != self._driver.replica.leader:
-                scope.cancel()
+        self._forwarder.notice_change()
 
     async def _wait_for_change(self) -> None:
         with trio.move_on_after(_RETRY_SECONDS):
             await self._driver.changed.wait()
 
-    @contextmanager
-    def _slot(self) -> Iterator[None]:
-        if self._in_flight >= limits.PROPOSALS_IN_FLIGHT:
-            raise TooManyRequests(f"{self._in_flight} writes are under way on {self._settings.node_id}, its bound")
-        self._in_flight += 1
-        try:
-            yield
-        finally:
-            self._in_flight -= 1
-
-
-class _ProposeParams(msgspec.Struct, frozen=True):
-    command: bytes
-
 
 def _encode(command: Command) -> bytes:
     """One command as it stands in a batch."""
-    encoded = encode_batch([command])[len(_ONE_COMMAND) :]
+    encoded = encode_batch([command])[len(ONE_COMMAND) :]
     if len(encoded) > limits.TXN_BYTES:
         raise LimitExceeded(f"a transaction of {len(encoded)} bytes: at most {limits.TXN_BYTES}")
     return encoded
@@ -377,7 +293,7 @@ async def open_store(
     store = ReplicatedStore(settings, driver, links)
     service.include(
         Service(
-            methods={PROPOSE: store.serve_propose, BARRIER: store.serve_barrier},
+            methods={forward.PROPOSE: store.here.serve_propose, BARRIER: store.here.serve_barrier},
             streams={transport.STREAM: links.serve, transfer.STREAM: transfer.Receiver(driver, links).serve},
             roles=(MASTERS,),
         )
@@ -385,7 +301,7 @@ async def open_store(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(driver.run)
         nursery.start_soon(links.run)
-        nursery.start_soon(store.run_tenures)
+        nursery.start_soon(store.run)
         try:
             yield store
         finally:

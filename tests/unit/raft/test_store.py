@@ -380,7 +380,7 @@ async def test_only_members_may_speak(roles: list[str], identity: str, autojump_
                         await stream.receive()
             for name in ("raft.propose", "raft.barrier"):
                 with pytest.raises(Exception, match=r"may not use|not a member"):
-                    await connection.call(name, {"command": b""})
+                    await connection.call(name, {"commands": [b""]})
         assert cluster.stores[leader].status().term == term
 
 
