@@ -23,20 +23,21 @@ from orchestr8.master.apiserver.routes import NOT_HERE
 # The Kubernetes API whose kinds and fields the models follow.
 _API_MAJOR, _API_MINOR = 1, 37
 _AGGREGATED = "apidiscovery.k8s.io"
-_AGGREGATED_TYPE = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+_AGGREGATED_KIND = "APIGroupDiscoveryList"
+_AGGREGATED_VERSIONS = ("v2", "v2beta1")  # the same documents; older clients know only the second
 
 
 def discover(request: Request) -> Response | None:
     """The answer of a discovery path; None for any other path. Raises NotFound below /apis and /openapi."""
     parts = [part for part in request.path.split("/") if part]
-    aggregated = _asks_aggregated(request)
+    aggregated = _aggregated_version(request)
     match parts:
         case ["version"]:
             return _json(_version())
         case ["api"] if aggregated:
-            return Response(body=_aggregated(core=True), content_type=_AGGREGATED_TYPE)
+            return _aggregated_answer(aggregated, core=True)
         case ["apis"] if aggregated:
-            return Response(body=_aggregated(core=False), content_type=_AGGREGATED_TYPE)
+            return _aggregated_answer(aggregated, core=False)
         case ["api"]:
             return _json({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})
         case ["apis"]:
@@ -62,12 +63,19 @@ def discover(request: Request) -> Response | None:
     return None
 
 
-def _asks_aggregated(request: Request) -> bool:
+def _aggregated_version(request: Request) -> str:
+    """The first version of the aggregated form that the client takes and we have; "" for the plain documents."""
     for part in request.headers.get("accept", "").split(","):
         parameters = dict(piece.strip().partition("=")[::2] for piece in part.split(";")[1:])
-        if parameters.get("g") == _AGGREGATED and parameters.get("v") == "v2":
-            return True
-    return False
+        asked = (parameters.get("g"), parameters.get("as"))
+        if asked == (_AGGREGATED, _AGGREGATED_KIND) and parameters.get("v") in _AGGREGATED_VERSIONS:
+            return parameters["v"]
+    return ""
+
+
+def _aggregated_answer(version: str, *, core: bool) -> Response:
+    content_type = f"application/json;g={_AGGREGATED};v={version};as={_AGGREGATED_KIND}"
+    return Response(body=_aggregated(version, core), content_type=content_type)
 
 
 def _json(value: Any) -> Response:
@@ -150,12 +158,12 @@ def _entries(kind: Kind) -> Iterable[dict[str, Any]]:
 
 
 @cache
-def _aggregated(core: bool) -> bytes:
+def _aggregated(version: str, core: bool) -> bytes:
     groups = ("",) if core else _groups()
     return msgspec.json.encode(
         {
-            "kind": "APIGroupDiscoveryList",
-            "apiVersion": "apidiscovery.k8s.io/v2",
+            "kind": _AGGREGATED_KIND,
+            "apiVersion": f"{_AGGREGATED}/{version}",
             "metadata": {},
             "items": [_aggregated_group(group) for group in groups],
         }
