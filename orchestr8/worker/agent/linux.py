@@ -171,7 +171,11 @@ def _text(path: str) -> str:
 
 
 def _reason(error: OSError) -> str:
-    return error.strerror or str(error.__cause__ or error)
+    """trio wraps the failed attempts, one per address, in a group below its own error."""
+    inner: BaseException | None = error.__cause__
+    while isinstance(inner, BaseExceptionGroup):
+        inner = inner.exceptions[0]
+    return error.strerror or (inner.strerror if isinstance(inner, OSError) else None) or str(error)
 
 
 def _url(request: HttpRequest) -> str:

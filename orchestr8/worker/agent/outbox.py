@@ -92,6 +92,7 @@ class Outbox:
 
     async def send(self, master: Caller) -> None:
         """Runs for the length of a session; ends with the error that ended it."""
+        self._news.set()  # an earlier session may have ended in the middle of a batch
         while True:
             await self._news.wait()
             self._news, self._urgent = trio.Event(), trio.Event()

@@ -9,7 +9,7 @@ restart is immediate.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -107,8 +107,7 @@ def decide(desired: Desired, observed: Observed, busy: Mapping[str, Step], now: 
     if terminal_phase(pod, observed) is not None:
         return Decision()
     wanted = [*_pod_steps(pod, observed, now), *_container_steps(pod, observed, now), *_surplus(observed)]
-    steps = {step.key: step for step in reversed(wanted) if step.key not in busy}
-    return Decision(steps=tuple(reversed(steps.values())), wake_at=_wake_at(pod, observed, now))
+    return Decision(steps=_not_yet(wanted, busy), wake_at=_wake_at(pod, observed, now))
 
 
 def backoff_after(observed: Observed, state: ContainerState) -> float:
@@ -257,5 +256,12 @@ def _stop(observed: Observed, busy: Mapping[str, Step], deadline: float) -> Deci
     ]
     if not steps and not busy:
         steps = [RemovePod()]
-    waiting = tuple(step for step in steps if step.key not in busy)
-    return Decision(steps=waiting, cancel=frozenset(late | pulls))
+    return Decision(steps=_not_yet(steps, busy), cancel=frozenset(late | pulls))
+
+
+def _not_yet(wanted: Sequence[Step], busy: Mapping[str, Step]) -> tuple[Step, ...]:
+    """Without those whose key is taken: by a step under way, or by an earlier one of these."""
+    first: dict[str, Step] = {}
+    for step in wanted:
+        first.setdefault(step.key, step)
+    return tuple(step for step in first.values() if step.key not in busy)

@@ -135,20 +135,19 @@ class _Tail:
 
 
 def _tail_offset(descriptor: int, tail_lines: int) -> int:
-    """Where the last ``tail_lines`` lines start; an entry marked ``P`` is no line of its own."""
-    end = os.fstat(descriptor).st_size
+    """Where the last ``tail_lines`` lines start; an entry marked ``P`` is no line of its own. Reads back to front."""
+    start = os.fstat(descriptor).st_size
     if tail_lines <= 0:
-        return end
-    start, found, data = end, 0, b""
+        return start
+    found, cut = 0, b""  # the entry that reaches into the block before
     while start > 0:
         step = min(_READ_BYTES, start)
         start -= step
-        data = os.pread(descriptor, step, start) + data
-        entries = data.split(b"\n")
-        # The first piece may be cut, so it does not count until the file's beginning is reached.
-        offset = start + len(data)
-        found = 0
-        for entry in reversed(entries[:-1] if start == 0 else entries[1:-1]):
+        data = os.pread(descriptor, step, start) + cut
+        whole = data.find(b"\n") + 1 if start > 0 else 0
+        cut, entries = data[:whole], data[whole:].split(b"\n")
+        offset = start + len(data) - len(entries.pop())
+        for entry in reversed(entries):
             parts = entry.split(b" ", 3)
             if len(parts) >= 3 and parts[2] == b"F":
                 found += 1
