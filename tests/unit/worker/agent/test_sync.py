@@ -68,7 +68,8 @@ def test_a_new_pod_prepares_files_sandbox_and_images_at_once() -> None:
 
 
 def test_the_network_and_the_containers_are_made_at_once_but_nothing_starts_without_network() -> None:
-    assert kinds(TWO, observed(attached=0)) == [AttachNetwork, CreateContainer, CreateContainer]
+    fresh: list[type[Step]] = [AttachNetwork, CreateContainer, CreateContainer]
+    assert kinds(TWO, observed(attached=0)) == fresh
     created = (state("a", phase="created"), state("b", phase="created"))
     assert steps(TWO, observed(*created, attached=0)) == [AttachNetwork(network_pid=7)]
     assert kinds(TWO, observed(*created)) == [StartContainer, StartContainer]
