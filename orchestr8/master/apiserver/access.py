@@ -1,9 +1,9 @@
 """Who may do what. Pure: (identity, what is asked, the state) to a yes or a reason why not.
 
-Four kinds of right: ``system:masters`` may do all; a node (``system:node:NAME`` in ``system:nodes``) may read
-what a node needs and touch only its own Node, the pods bound to it, and the ConfigMaps and Secrets that those refer to;
-``orchestr8:viewers`` may read all but Secrets and may not enter pods; everybody known may discover the API and ask about
-himself. The same rules, as data, answer ``kubectl auth can-i --list``.
+Four kinds of right: ``system:masters`` may do all; a node (``system:node:NAME`` in ``system:nodes``) may read what a
+node needs and touch only its own Node, the pods bound to it, and the ConfigMaps and Secrets that those refer to;
+``orchestr8:viewers`` may read all but Secrets and may not enter pods; everybody known may discover the API and ask
+about himself. The same rules, as data, answer ``kubectl auth can-i --list``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The few protobuf bodies that kubectl sends for what is served here: the self reviews and options of a delete.
 
-A body is ``k8s``, a zero byte and an envelope that names the kind and holds its bytes. The table gives the fields of each
-message that are used; others are passed over. Other kinds are refused with 415.
+A body is ``k8s``, a zero byte and an envelope that names the kind and holds its bytes. The table gives the fields of
+each message that are used; others are passed over. Other kinds are refused with 415.
 Source: generated.proto of Kubernetes' API packages.
 """
 

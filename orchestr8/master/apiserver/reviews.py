@@ -58,6 +58,4 @@ def _access(asked: SelfSubjectAccessReview, identity: Identity, view: View) -> S
     else:
         assert path is not None
         attributes = Attributes(verb=path.verb or "", path=path.path or "")
-    allowed = access.allowed(identity, attributes, view)
-    reason = "" if allowed else access.refusal_message(identity, attributes)
-    return SubjectAccessReviewStatus(allowed=allowed, reason=reason or None)
+    return SubjectAccessReviewStatus(allowed=access.allowed(identity, attributes, view))

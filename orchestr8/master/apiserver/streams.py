@@ -78,14 +78,6 @@ async def logs(deps: ApiDeps, target: Target, request: Request) -> StreamRespons
 async def execute(deps: ApiDeps, target: Target, request: Request) -> SocketResponse:
     """Raises NotFound (the pod), BadRequest (what is asked of it) and Refusal 400 for anything but a WebSocket."""
     query = request.query
-    if not request.upgrade:
-        raise Refusal(400, "BadRequest", f"exec needs a WebSocket with one of {', '.join(SUBPROTOCOLS)}")
-    offered = request.subprotocols
-    subprotocol = next((each for each in SUBPROTOCOLS if each in offered), "")
-    if offered and not subprotocol:
-        raise Refusal(
-            400, "BadRequest", f"none of {', '.join(offered)[:200]} is spoken here: {', '.join(SUBPROTOCOLS)} are"
-        )
     pod = (await writes.fresh(deps, target)).obj
     assert isinstance(pod, Pod)
     command = query.every("command")
@@ -105,6 +97,7 @@ async def execute(deps: ApiDeps, target: Target, request: Request) -> SocketResp
     node = _node(pod)
     if pod.status.phase in ("Succeeded", "Failed"):
         raise BadRequest(f"cannot exec into a container in a completed pod; current phase is {pod.status.phase}")
+    subprotocol = _subprotocol(request)
 
     async def run(socket: Socket) -> None:
         try:
@@ -116,6 +109,19 @@ async def execute(deps: ApiDeps, target: Target, request: Request) -> SocketResp
             await socket.send(bytes((_ERROR,)) + codec.encode(status))
 
     return SocketResponse(run, subprotocol)
+
+
+def _subprotocol(request: Request) -> str:
+    """Looked at last: kubectl tries another way when a WebSocket is refused, and shows only what that is told."""
+    if not request.upgrade:
+        raise Refusal(400, "BadRequest", f"exec needs a WebSocket with one of {', '.join(SUBPROTOCOLS)}")
+    offered = request.subprotocols
+    chosen = next((each for each in SUBPROTOCOLS if each in offered), "")
+    if offered and not chosen:
+        raise Refusal(
+            400, "BadRequest", f"none of {', '.join(offered)[:200]} is spoken here: {', '.join(SUBPROTOCOLS)} are"
+        )
+    return chosen
 
 
 async def _relay(socket: Socket, stream: WorkerStream) -> Status | None:
