@@ -17,7 +17,14 @@ import structlog
 import trio
 
 from orchestr8 import limits
-from orchestr8.errors import Forbidden, OutcomeUnknown, RemoteProtocolError, Unauthenticated, Unavailable
+from orchestr8.errors import (
+    Forbidden,
+    Orchestr8Error,
+    OutcomeUnknown,
+    RemoteProtocolError,
+    Unauthenticated,
+    Unavailable,
+)
 from orchestr8.raft import messages
 from orchestr8.raft.messages import Message
 from orchestr8.rpc.client import Connection, connect
@@ -27,6 +34,7 @@ from orchestr8.rpc.service import MASTERS, MessageStream, Peer
 STREAM = "raft"
 _DIAL_SECONDS = (0.1, 0.2)  # first pause before dialing again, doubled up to:
 _DIAL_SECONDS_MAX = 1.0
+_REFUSED_SECONDS = 5.0  # somebody must mend a certificate or a setting first
 _FRAME_BYTES = limits.LOG_ENTRY_BYTES // 2  # messages that wait travel together until they are this long
 
 _log = structlog.get_logger("orchestr8.raft")
@@ -92,8 +100,9 @@ class Links:
                     await link.use(connection, self._inbox)
             except (Unavailable, OutcomeUnknown):
                 pass  # expected: the peer is down, restarts, or the network is cut
-            except (Unauthenticated, Forbidden, RemoteProtocolError) as error:
+            except Orchestr8Error as error:
                 _log.warning("peer refused", peer=link.name, address=link.address, reason=error.message)
+                pause = _REFUSED_SECONDS
             await link.pause(pause)
             pause = min(2 * pause, _DIAL_SECONDS_MAX)
 
@@ -121,16 +130,21 @@ class _Link:
             self._queue.clear()
             self.connection = connection
             inbox.connected(self.name)
+            refused: Orchestr8Error | None = None
             try:
                 async with trio.open_nursery() as nursery:
                     self._scope = nursery.cancel_scope
                     nursery.start_soon(self._end_with, connection)
-                    await self._send(stream)
-            except* Unavailable:
-                pass  # the connection is gone
+                    try:
+                        await self._send(stream)
+                    except Orchestr8Error as error:
+                        refused = error
+                        nursery.cancel_scope.cancel()
             finally:
                 self.connection = self._scope = None
                 inbox.disconnected(self.name)
+            if refused is not None:
+                raise refused
 
     async def _end_with(self, connection: Connection) -> None:
         await connection.wait_closed()

@@ -46,7 +46,8 @@ def bare_fdatasync(folder: Path, seconds: float = 1.0) -> float:
 
 
 def load(master: Master, writers: int, seconds: float) -> dict[str, Any]:
-    return master.ask("load", writers=writers, seconds=seconds, bytes=256, prefix=f"{master.name}-{writers}")
+    found = master.ask("load", writers=writers, seconds=seconds, bytes=256, prefix=f"{master.name}-{writers}")
+    return {name: value for name, value in found.items() if name != "answer"}
 
 
 def rates(cluster: Masters, seconds: float) -> dict[str, Any]:

@@ -384,6 +384,19 @@ async def test_only_members_may_speak(roles: list[str], identity: str, autojump_
         assert cluster.stores[leader].status().term == term
 
 
+async def test_a_member_that_others_do_not_know_is_refused_and_harms_nobody(autojump_clock: MockClock) -> None:
+    async with running() as cluster:
+        await cluster.kill("m3")
+        members, cluster.members = cluster.members, {**cluster.members, "m4": "m4:7443"}
+        cluster.disks["m4"] = type(cluster.disks["m3"])(cluster.random)
+        await cluster.start("m4")
+        cluster.members = members
+        await trio.sleep(20.0)
+        assert cluster.stores["m4"].status().role != "leader"
+        assert cluster.leader() in ("m1", "m2")
+        await cluster.propose("m1", put("a"))
+
+
 async def test_settings_that_do_not_name_this_master_are_refused(autojump_clock: MockClock) -> None:
     async with running() as cluster:
         host = cluster.network.host("x", [MASTERS], "x:1")
