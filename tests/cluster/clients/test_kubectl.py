@@ -158,7 +158,10 @@ def test_get_watch_shows_changes_as_they_come(kubectl: Kubectl) -> None:
 def test_describe_tells_of_pods_deployments_services_and_nodes(kubectl: Kubectl) -> None:
     _rolled_out(kubectl, deployment(), service())
     assert "Scaled up replica set" in kubectl.out("describe", "deployment", "web")
-    described = kubectl.out("describe", "pods", "-l", "app=web")
+    name = kubectl.out("get", "pods", "-o", "name").splitlines()[0]
+    started = ("get", "events", "--field-selector", f"reason=Started,involvedObject.name={name.removeprefix('pod/')}")
+    _until(kubectl, (*started, "-o", "jsonpath={.items[*].message}"), "Started container main")
+    described = kubectl.out("describe", name)
     assert "Controlled By:  ReplicaSet/web-" in described and "Started container main" in described
     assert "Endpoints:" in kubectl.out("describe", "service", "web")
     node = kubectl.out("get", "nodes", "-o", "name").splitlines()[0].removeprefix("node/")
@@ -423,7 +426,7 @@ def test_auth_whoami_and_can_i(kubectl: Kubectl, kubeconfigs: Kubeconfigs) -> No
         return
     viewer = Kubectl(kubeconfigs.viewer, kubectl.home, kubectl.namespace)
     assert "orchestr8:viewers" in viewer.out("auth", "whoami")
-    assert viewer("auth", "can-i", "delete", "pods", code=1).stdout.strip() == "no"
+    assert viewer("auth", "can-i", "delete", "pods", code=1).stdout == "no\n"
     assert viewer.out("auth", "can-i", "list", "pods") == "yes"
     viewer("get", "pods,deployments,services")
     assert "Forbidden" in viewer("get", "secrets", code=1).stderr

@@ -1,0 +1,182 @@
+"""The official Python client: typed objects, watches, exec and errors."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.cluster.clients.conftest import Kubectl, deployment, pod
+
+kubernetes = pytest.importorskip("kubernetes")
+from kubernetes import client, config, dynamic, watch  # noqa: E402
+from kubernetes.client.exceptions import ApiException  # noqa: E402
+from kubernetes.stream import stream  # noqa: E402
+
+_WATCH_SECONDS = 30
+
+# The client leaves the connections of its watches to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+
+
+@pytest.fixture
+def api(kubectl: Kubectl) -> Iterator[Any]:
+    """A client of the namespace ``kubectl.namespace``."""
+    with config.new_client_from_config(str(kubectl.kubeconfig)) as found:
+        yield found
+
+
+def _config_map(name: str, **data: str) -> Any:
+    return client.V1ConfigMap(metadata=client.V1ObjectMeta(name=name), data=data)
+
+
+def test_create_read_update_patch_delete(api: Any, kubectl: Kubectl) -> None:
+    core, here = client.CoreV1Api(api), kubectl.namespace
+    made = core.create_namespaced_config_map(here, _config_map("c", a="1"))
+    assert made.metadata.uid and made.metadata.creation_timestamp
+    read = core.read_namespaced_config_map("c", here)
+    read.data["b"] = "2"
+    assert core.replace_namespaced_config_map("c", here, read).data == {"a": "1", "b": "2"}
+    with pytest.raises(ApiException) as overtaken:
+        core.replace_namespaced_config_map("c", here, read)
+    assert overtaken.value.status == 409
+    assert core.patch_namespaced_config_map("c", here, {"data": {"a": None}}).data == {"b": "2"}
+    told = core.delete_namespaced_config_map("c", here)
+    assert told["status"] == "Success" and told["details"]["uid"] == made.metadata.uid
+    with pytest.raises(ApiException) as gone:
+        core.read_namespaced_config_map("c", here)
+    assert gone.value.status == 404 and gone.value.reason == "Not Found"
+
+
+def test_every_list_can_be_read_as_typed_objects(api: Any, kubectl: Kubectl) -> None:
+    core, apps = client.CoreV1Api(api), client.AppsV1Api(api)
+    apps.create_namespaced_deployment(kubectl.namespace, deployment(replicas=1))
+    kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    assert apps.list_namespaced_deployment(kubectl.namespace).items[0].status.ready_replicas == 1
+    assert apps.list_replica_set_for_all_namespaces().items
+    assert core.list_node().items and core.list_namespace().items
+    assert core.list_pod_for_all_namespaces(field_selector="status.phase=Running").items
+    assert core.list_namespaced_event(kubectl.namespace).items
+    assert core.list_namespaced_service_account(kubectl.namespace).items
+    core.list_service_for_all_namespaces()
+    core.list_endpoints_for_all_namespaces()
+    core.list_secret_for_all_namespaces()
+    client.DiscoveryV1Api(api).list_endpoint_slice_for_all_namespaces()
+    client.CoordinationV1Api(api).list_lease_for_all_namespaces()
+
+
+def test_pages_are_one_snapshot(api: Any, kubectl: Kubectl) -> None:
+    core, here = client.CoreV1Api(api), kubectl.namespace
+    for index in range(5):
+        core.create_namespaced_config_map(here, _config_map(f"c{index}"))
+    first = core.list_namespaced_config_map(here, limit=2)
+    assert first.metadata.remaining_item_count == 3
+    core.delete_namespaced_config_map("c3", here)
+    core.create_namespaced_config_map(here, _config_map("c9"))
+    second = core.list_namespaced_config_map(here, limit=100, _continue=first.metadata._continue)
+    assert [item.metadata.name for item in second.items] == ["c2", "c3", "c4"]
+    assert second.metadata.resource_version == first.metadata.resource_version
+
+
+def test_a_watch_from_a_list_misses_nothing(api: Any, kubectl: Kubectl) -> None:
+    core, here = client.CoreV1Api(api), kubectl.namespace
+    start = core.list_namespaced_config_map(here).metadata.resource_version
+    core.create_namespaced_config_map(here, _config_map("c", a="1"))
+    core.patch_namespaced_config_map("c", here, {"data": {"a": "2"}})
+    core.delete_namespaced_config_map("c", here)
+    events = watch.Watch().stream(
+        core.list_namespaced_config_map, here, resource_version=start, timeout_seconds=_WATCH_SECONDS
+    )
+    with contextlib.closing(events):
+        seen = [(event["type"], event["object"].data) for event in itertools.islice(events, 3)]
+    assert seen == [("ADDED", {"a": "1"}), ("MODIFIED", {"a": "2"}), ("DELETED", {"a": "2"})]
+
+
+def test_a_watch_with_a_selector_sees_objects_come_and_go(api: Any, kubectl: Kubectl) -> None:
+    core, here = client.CoreV1Api(api), kubectl.namespace
+    core.create_namespaced_config_map(here, _config_map("c"))
+    start = core.list_namespaced_config_map(here).metadata.resource_version
+    core.patch_namespaced_config_map("c", here, {"metadata": {"labels": {"in": "yes"}}})
+    core.patch_namespaced_config_map("c", here, {"metadata": {"labels": {"in": "no"}}})
+    events = watch.Watch().stream(
+        core.list_namespaced_config_map,
+        here,
+        label_selector="in=yes",
+        resource_version=start,
+        timeout_seconds=_WATCH_SECONDS,
+    )
+    with contextlib.closing(events):
+        assert [event["type"] for event in itertools.islice(events, 2)] == ["ADDED", "DELETED"]
+
+
+def test_a_watch_from_too_long_ago_is_told_410(api: Any, kubectl: Kubectl) -> None:
+    core = client.CoreV1Api(api)
+    newest = int(core.list_namespace().metadata.resource_version)
+    with pytest.raises(ApiException) as expired:
+        list(
+            watch.Watch().stream(
+                core.list_namespaced_config_map,
+                kubectl.namespace,
+                resource_version=str(newest + 1_000_000),
+                timeout_seconds=_WATCH_SECONDS,
+            )
+        )
+    assert expired.value.status == 410
+
+
+def test_exec_with_output_input_and_exit_code(api: Any, kubectl: Kubectl) -> None:
+    core, here = client.CoreV1Api(api), kubectl.namespace
+    core.create_namespaced_pod(here, pod("p"))
+    kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=30s")
+    told = stream(
+        core.connect_get_namespaced_pod_exec,
+        "p",
+        here,
+        command=["sh", "-c", "echo out"],
+        stdout=True,
+        stderr=True,
+        stdin=False,
+        tty=False,
+    )
+    assert told == "out\n"
+    session = stream(
+        core.connect_get_namespaced_pod_exec,
+        "p",
+        here,
+        command=["sh", "-c", "echo out; echo err >&2; exit 4"],
+        stdout=True,
+        stderr=True,
+        stdin=True,
+        tty=False,
+        _preload_content=False,
+    )
+    session.run_forever(timeout=20)
+    assert (session.read_stdout(), session.read_stderr(), session.returncode) == ("out\n", "err\n", 4)
+
+
+def test_logs(api: Any, kubectl: Kubectl) -> None:
+    core, here = client.CoreV1Api(api), kubectl.namespace
+    core.create_namespaced_pod(here, pod("p", "echo one; echo two; sleep 1000"))
+    kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=30s")
+    assert core.read_namespaced_pod_log("p", here) == "one\ntwo\n"
+
+
+def test_the_dynamic_client_finds_its_way(api: Any, kubectl: Kubectl) -> None:
+    found = dynamic.DynamicClient(api, cache_file=str(kubectl.home / "discovery"))
+    deployments = found.resources.get(api_version="apps/v1", kind="Deployment")
+    deployments.create(body=deployment(replicas=0), namespace=kubectl.namespace)
+    scale = deployments.scale.get(name="web", namespace=kubectl.namespace)
+    assert scale.kind == "Scale" and scale.spec.replicas in (0, None)
+    assert deployments.get(name="web", namespace=kubectl.namespace).metadata.generation == 1
+
+
+def test_errors_carry_their_causes(api: Any, kubectl: Kubectl) -> None:
+    wrong = deployment()
+    wrong["spec"]["template"]["spec"]["containers"][0]["name"] = "Not A Name"
+    with pytest.raises(ApiException) as refused:
+        client.AppsV1Api(api).create_namespaced_deployment(kubectl.namespace, wrong)
+    assert refused.value.status == 422
+    assert '"field":"spec.template.spec.containers[0].name"' in refused.value.body
