@@ -132,14 +132,6 @@ def systemd_environment(environ: Mapping[str, str] = os.environ) -> SystemdEnvir
     )
 
 
-def home_kubeconfig(environ: Mapping[str, str] = os.environ) -> list[Path]:
-    """The kubeconfig files that kubectl would read, in its order."""
-    named = environ.get("KUBECONFIG", "")
-    if named:
-        return [Path(part) for part in named.split(os.pathsep) if part]
-    return [Path(environ.get("HOME", "/root")) / ".kube" / "config"]
-
-
 # -- reading ------------------------------------------------------------------------------------------
 
 
