@@ -18,7 +18,7 @@ from orchestr8.api.meta import DeleteOptions
 from orchestr8.api.pod import Pod
 from orchestr8.api.pod_status import PodCondition, PodStatus
 from orchestr8.errors import Conflict, Forbidden, Invalid, NotFound, Orchestr8Error
-from orchestr8.master.nodes.steps import Step
+from orchestr8.master.steps import Step
 from orchestr8.store.command import Compare, Delete, Key, Put
 from orchestr8.store.view import View
 

@@ -28,13 +28,14 @@ from orchestr8.errors import (
     NotFound,
     Unavailable,
 )
+from orchestr8.master.events import Said, recorded
 from orchestr8.master.nodes import events, registration, reports
 from orchestr8.master.nodes.feed import Feeds
 from orchestr8.master.nodes.heartbeats import Heartbeats
 from orchestr8.master.nodes.reports import Refused
 from orchestr8.master.nodes.seams import Store
 from orchestr8.master.nodes.sessions import Dial, WorkerSessions, node_name
-from orchestr8.master.nodes.steps import Step, batches, transaction
+from orchestr8.master.steps import Step, batches, transaction
 from orchestr8.names import Names
 from orchestr8.rpc.service import NODES, MessageStream, Peer, Service
 from orchestr8.store.command import Compare, Key, Put
@@ -214,8 +215,8 @@ class NodeService:
             self._feeds.reported(node, decided.pod, decided.status)
         return decided
 
-    def _event_step(self, view: View, said: events.Said, node: str, now: dt.datetime) -> Step | None:
-        return events.recorded(view, said, component="worker", host=node, now=now, uid=self._names.uid())
+    def _event_step(self, view: View, said: Said, node: str, now: dt.datetime) -> Step | None:
+        return recorded(view, said, component="worker", host=node, now=now, uid=self._names.uid())
 
     def _check_registered(self, name: str) -> None:
         if self._store.view().get(Node, "", name) is None:

@@ -15,9 +15,9 @@ from orchestr8.api import codec
 from orchestr8.api.pod import Pod
 from orchestr8.api.pod_status import PodCondition
 from orchestr8.clock import to_seconds
-from orchestr8.master.nodes.events import Regarding, Said, recorded
-from orchestr8.master.nodes.steps import Step
+from orchestr8.master.events import Regarding, Said, recorded
 from orchestr8.master.scheduler.facts import PodFacts
+from orchestr8.master.steps import Step
 from orchestr8.names import Names
 from orchestr8.store.command import Compare, Key, Put
 from orchestr8.store.view import View

@@ -20,13 +20,13 @@ import trio
 
 from orchestr8.clock import Clock
 from orchestr8.errors import AlreadyExists, Conflict, Expired, NotFound, Orchestr8Error
-from orchestr8.master.nodes.steps import Step, batches, transaction
 from orchestr8.master.scheduler.cluster import Cluster
 from orchestr8.master.scheduler.cycle import Plan, schedule
 from orchestr8.master.scheduler.decisions import Decision, step
 from orchestr8.master.scheduler.facts import PodFacts
 from orchestr8.master.scheduler.filters import Wake
 from orchestr8.master.scheduler.queue import Queue
+from orchestr8.master.steps import Step, batches, transaction
 from orchestr8.names import Names
 from orchestr8.store.command import Result, Txn
 from orchestr8.store.history import Change
