@@ -15,7 +15,8 @@ from orchestr8.worker.runtime.base import Image, RuntimeFailed, RuntimeUnavailab
 
 NETWORK_SECONDS = 0.2  # at most so often are the node's rules loaded anew
 STATUS_SECONDS = 10.0
-SILENT_SECONDS = 30.0  # of the runtime, until the node says that it is not ready
+SILENT_SECONDS = 15.0  # of the runtime, at the end of a failed look: then the node says that it is not ready
+_LOOK_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
 
 
@@ -107,11 +108,11 @@ class OwnStatus:
     async def refresh(self) -> None:
         kit, now = self._kit, self._kit.clock.monotonic_seconds()
         try:
-            with trio.fail_after(STATUS_SECONDS):
+            with trio.fail_after(_LOOK_SECONDS):
                 self._images = await kit.runtime.list_images()
             self._answered_at = now
         except (RuntimeUnavailable, RuntimeFailed, trio.TooSlowError) as error:
-            get_logger().warning("the runtime is silent", why=str(error))
+            get_logger().warning("the runtime is silent", why=str(error) or f"no answer in {_LOOK_SECONDS:.0f} s")
         silent = kit.clock.monotonic_seconds() - self._answered_at > SILENT_SECONDS
         self._status = node_status(
             kit.settings,

@@ -14,6 +14,7 @@ from random import Random
 import msgspec
 import trio
 
+from orchestr8 import limits
 from orchestr8.clock import Clock
 from orchestr8.names import Names
 from orchestr8.worker.runtime.base import (
@@ -66,12 +67,16 @@ class _Container:
 
 
 class FakeRuntime:
-    """``images``: what is on the host. ``registry``: what can be pulled; None: everything can."""
+    """``images``: what is on the host. ``registry``: what can be pulled; None: everything can.
+
+    ``available`` False: every call is refused. ``hangs``: every call runs into its deadline.
+    """
 
     def __init__(self, nursery: trio.Nursery, clock: Clock, random: Random) -> None:
         self.images: dict[str, Image] = {}
         self.registry: set[str] | None = None
         self.available = True
+        self.hangs = False
         self.fail: Fail = lambda verb: None
         self._nursery = nursery
         self._clock = clock
@@ -263,6 +268,9 @@ class FakeRuntime:
     async def _verb(self, verb: str) -> None:
         seconds = VERB_SECONDS.get(verb, 0.002) * self._random.uniform(0.7, 1.5)
         await trio.sleep(seconds)
+        if self.hangs:
+            await trio.sleep(limits.PODMAN_CALL_SECONDS)
+            raise RuntimeUnavailable(f"no answer in {limits.PODMAN_CALL_SECONDS} s")
         if not self.available:
             raise RuntimeUnavailable("the fake runtime is switched off")
         error = self.fail(verb)

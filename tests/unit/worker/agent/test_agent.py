@@ -19,6 +19,7 @@ from orchestr8.api.pod import (
     LifecycleHandler,
     Probe,
 )
+from orchestr8.errors import BadRequest, NotFound
 from orchestr8.worker.agent.host import HttpRequest, ProbeFailed
 from orchestr8.worker.runtime.base import SandboxSpec
 from tests.unit.worker.agent.world import IMAGE, container, pod, world
@@ -355,6 +356,41 @@ async def test_a_short_silence_of_the_runtime_harms_no_pod(autojump_clock: MockC
         w.runtime.available = True
         await trio.sleep(30)
         assert await w.running("uid-web") == before
+
+
+async def test_a_hung_runtime_makes_the_node_not_ready_for_as_long_and_stops_no_heartbeat(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        w.cluster.put(pod())
+        await w.cluster.until(lambda: w.cluster.ready("uid-web"))
+        before = await w.running("uid-web")
+        w.runtime.hangs = True
+        began, beats = trio.current_time(), len(w.cluster.heartbeats)
+        await w.cluster.until(lambda: w.cluster.condition("Ready") == "False")
+        assert trio.current_time() - began <= 30
+        await trio.sleep(30)
+        w.runtime.hangs = False
+        began = trio.current_time()
+        await w.cluster.until(lambda: w.cluster.condition("Ready") == "True")
+        assert trio.current_time() - began <= 30
+        assert len(w.cluster.heartbeats) - beats >= 40
+        await trio.sleep(100)
+        assert await w.running("uid-web") == before
+
+
+async def test_logs_of_the_attempt_before_are_still_there(autojump_clock: MockClock) -> None:
+    async with world() as w:
+        w.cluster.put(pod(containers=(container(script="echo once; sleep 5; exit 1"),)))
+        await w.cluster.until(lambda: w.cluster.ready("uid-web"))
+        with pytest.raises(BadRequest, match="previous"):
+            await read_logs(w.connection(), uid="uid-web", previous=True)
+        await w.cluster.until(lambda: w.cluster.restarts("uid-web") == 1)
+        assert await read_logs(w.connection(), uid="uid-web", previous=True) == b"once\n"
+        with pytest.raises(NotFound):
+            await read_logs(w.connection(), uid="uid-other")
+        with pytest.raises(BadRequest, match="not valid"):
+            await read_logs(w.connection(), uid="uid-web", container="sidecar")
 
 
 async def test_masters_read_logs_and_run_commands_over_the_nodes_own_session(autojump_clock: MockClock) -> None:

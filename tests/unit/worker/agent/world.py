@@ -13,7 +13,7 @@ import trio.testing
 
 from orchestr8.api import codec
 from orchestr8.api.meta import Object, ObjectMeta
-from orchestr8.api.node import Node, NodeSpec
+from orchestr8.api.node import Node, NodeSpec, NodeStatus
 from orchestr8.api.pod import Container, Pod, PodSpec, PodStatus
 from orchestr8.clock import Clock
 from orchestr8.errors import Unavailable
@@ -54,6 +54,7 @@ class Cluster:
         self.finished: list[str] = []
         self.events: list[tuple[str, str]] = []  # reason, message
         self.node: Node | None = None
+        self.node_status = NodeStatus()
         self.heartbeats: list[str] = []
         self.revision = 1
         self._news = trio.Event()
@@ -94,6 +95,10 @@ class Cluster:
     def ready(self, uid: str) -> bool:
         conditions = self.statuses[uid].conditions if uid in self.statuses else ()
         return any(known.type == "Ready" and known.status == "True" for known in conditions)
+
+    def condition(self, type_: str) -> str:
+        """Of the node, as it said last."""
+        return next((known.status for known in self.node_status.conditions if known.type == type_), "")
 
     def waiting(self, uid: str, index: int = 0) -> str:
         """The reason why a container waits; empty when it does not."""
@@ -152,6 +157,8 @@ class Master:
     async def _status(self, peer: Peer, params: Any) -> Any:
         await trio.lowlevel.checkpoint()
         cluster = self.cluster
+        if params["node_status"] is not None:
+            cluster.node_status = msgspec.json.decode(params["node_status"], type=NodeStatus)
         for item in params["pods"]:
             status = msgspec.json.decode(item["status"], type=PodStatus)
             cluster.statuses[item["uid"]] = status
