@@ -11,6 +11,7 @@ import ssl
 import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from http import HTTPStatus
 from typing import Protocol
 
 import h11
@@ -156,7 +157,7 @@ class Connection:
 
     async def _write(self, answer: Response) -> None:
         headers = [("content-type", answer.content_type), ("content-length", str(len(answer.body))), *answer.headers]
-        parts = [self._http.send(h11.Response(status_code=answer.status, headers=headers))]
+        parts = [self._http.send(_head(answer.status, headers))]
         if answer.body and (self._head is None or self._head.method != b"HEAD"):
             parts.append(self._http.send(h11.Data(data=answer.body)))
         parts.append(self._http.send(h11.EndOfMessage()))
@@ -164,7 +165,7 @@ class Connection:
 
     async def _write_stream(self, answer: StreamResponse) -> None:
         headers = [("content-type", answer.content_type), *answer.headers]
-        start = h11.Response(status_code=answer.status, headers=headers)
+        start = _head(answer.status, headers)
         failure: Orchestr8Error | ClientGone | None = None
 
         async def send(data: bytes) -> None:
@@ -237,6 +238,11 @@ class Connection:
         with trio.move_on_after(limits.HTTP_GOODBYE_SECONDS):
             while await self._receive():
                 pass
+
+
+def _head(status: int, headers: list[tuple[str, str]]) -> h11.Response:
+    """With the reason phrase: some clients show nothing else."""
+    return h11.Response(status_code=status, headers=headers, reason=HTTPStatus(status).phrase)
 
 
 def _request(head: h11.Request, body: bytes, certificate: Certificate | None, remote: str) -> Request:

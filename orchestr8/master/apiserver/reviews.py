@@ -58,4 +58,7 @@ def _access(asked: SelfSubjectAccessReview, identity: Identity, view: View) -> S
     else:
         assert path is not None
         attributes = Attributes(verb=path.verb or "", path=path.path or "")
-    return SubjectAccessReviewStatus(allowed=access.allowed(identity, attributes, view))
+    allowed = access.allowed(identity, attributes, view)
+    return SubjectAccessReviewStatus(
+        allowed=allowed, reason=None if allowed else access.refusal_message(identity, attributes)
+    )

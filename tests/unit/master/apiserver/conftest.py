@@ -1,0 +1,10 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.master.apiserver.stand_in import Api
+
+
+@pytest.fixture
+async def api(autojump_clock: object) -> Api:
+    return Api()
