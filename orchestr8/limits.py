@@ -84,7 +84,8 @@ LOG_ENTRY_TXNS = 512
 # -- nodes ----------------------------------------------------------------------------------------------
 HEARTBEAT_SECONDS = 1.0
 NODE_LEASE_SECONDS = 5.0  # silent for this long: NotReady
-EVICTION_SECONDS = 3  # NotReady for this long: its pods are replaced (tolerationSeconds overrides)
+EVICTION_SECONDS = 3  # silent for so long after that: its pods are replaced (tolerationSeconds overrides)
+UNFIT_EVICTION_SECONDS = 300  # a node that answers but says it is not ready keeps its pods so long, as in Kubernetes
 STATUS_BATCH_PODS = 200
 STATUS_BATCH_SECONDS = 0.1
 PODS_PER_NODE = 110

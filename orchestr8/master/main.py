@@ -118,6 +118,7 @@ async def serve_master(
             clock=ground.clock,
             names=ground.names,
             chance=ground.chance,
+            service_cidr=settings.network.service_cidr,
         )
         tokens = BootstrapTokens(Path(settings.master.data_dir) / "bootstrap-tokens")
         desk = Desk(authority, members, store, ground.clock, ground.names, tokens)

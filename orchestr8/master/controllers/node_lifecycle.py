@@ -3,7 +3,8 @@
 Silent for limits.NODE_LEASE_SECONDS: the node's Ready becomes Unknown and its pods not ready, so Services leave them.
 Silent or tainted NoExecute for longer than a pod tolerates: the pod is deleted, at once and without the node if the
 node is silent, so that its owner replaces it. Silence is measured in monotonic seconds since the last heartbeat or the
-begin of this tenure, whichever is later: neither a clock step nor a new leader makes a node look dead.
+begin of this tenure, whichever is later: neither a clock step nor a new leader makes a node look dead. A node that
+answers and says that it is not ready (its Podman hangs) runs its pods on: they get far more time.
 
 When more than half of the nodes fell silent together the fault is rather ours or the network's: nothing is evicted.
 "Together" is within one lease; nodes that were silent before neither count as fallen nor as alive.
@@ -222,7 +223,7 @@ def _seconds_left(node: Node, pod: Pod, silent: bool, now: Moment, judge: Judge)
     """Until the first NoExecute taint evicts the pod; None when it tolerates all of them for ever."""
     left: list[float] = []
     for taint in _evicting_taints(node):
-        default = judge.eviction_seconds if taint.key in _SYSTEM_TAINTS else 0
+        default = {UNREACHABLE: judge.eviction_seconds, NOT_READY: limits.UNFIT_EVICTION_SECONDS}.get(taint.key, 0)
         tolerated = _tolerated_seconds(pod, taint, default)
         if tolerated is None:
             continue

@@ -63,7 +63,7 @@ class NodeService:
 
     ``service`` and ``on_connection`` are for ``rpc.server.serve``; ``heartbeats`` is what node_lifecycle reads;
     ``workers`` opens streams to workers for logs and exec. ``dial(address)`` opens a connection to another master;
-    ``members`` is name to address of all masters, ``me`` included.
+    ``members`` is name to address of all masters, ``me`` included; ``service_cidr`` is told to the workers.
     """
 
     def __init__(
@@ -76,8 +76,10 @@ class NodeService:
         clock: Clock,
         names: Names,
         chance: random.Random,
+        service_cidr: str,
     ) -> None:
         self._store = store
+        self._service_cidr = service_cidr
         self._members = dict(members)
         self._clock = clock
         self._names = names
@@ -116,6 +118,7 @@ class NodeService:
         node = self._store.view().get(Node, "", name)
         return {
             "pod_cidr": (node.spec.pod_cidr or "") if node is not None else "",
+            "service_cidr": self._service_cidr,
             "heartbeat_seconds": limits.HEARTBEAT_SECONDS,
             "masters": list(self._members.values()),
         }

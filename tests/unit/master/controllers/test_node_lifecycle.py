@@ -244,7 +244,9 @@ def test_a_node_that_says_it_is_not_ready_is_tainted_and_its_pods_end_gracefully
     cluster.change(cluster.get(Node, "n1", ""), status={"conditions": sick})
     cluster.pass_time(1)
     assert cluster.taints("n1") == {(NOT_READY, "NoSchedule"), (NOT_READY, "NoExecute")}
-    cluster.pass_time(EVICTION)
+    cluster.pass_time(limits.UNFIT_EVICTION_SECONDS - 2)
+    assert cluster.get(Pod, "a").metadata.deletion_timestamp is None, "its node lives, and so does it"
+    cluster.pass_time(2)
     assert cluster.get(Pod, "a").metadata.deletion_timestamp is not None
 
 

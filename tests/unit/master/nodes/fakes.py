@@ -184,6 +184,7 @@ class Masters:
             clock=Clock(EPOCH_SECONDS),
             names=Names(chance),
             chance=chance,
+            service_cidr="10.96.0.0/16",
         )
         self.nodes[name] = service
         scope = trio.CancelScope()

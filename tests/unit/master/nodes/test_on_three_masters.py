@@ -60,6 +60,7 @@ class Cluster:
                     clock=clock,
                     names=names,
                     chance=self.chance,
+                    service_cidr="10.96.0.0/16",
                 )
                 service.include(nodes.service)
                 self.stores[name], self.nodes[name] = store, nodes

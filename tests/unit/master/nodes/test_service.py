@@ -63,7 +63,12 @@ def get(made: Masters, cls: type, name: str, namespace: str = "default") -> Any:
 async def test_a_new_node_appears_with_what_it_says_of_itself(autojump_clock: trio.abc.Clock) -> None:
     async with masters("m1") as made, made.worker("w1", "m1") as worker:
         answer = await register(worker)
-        assert answer == {"pod_cidr": "", "heartbeat_seconds": 1.0, "masters": ["m1:7443"]}
+        assert answer == {
+            "pod_cidr": "",
+            "service_cidr": "10.96.0.0/16",
+            "heartbeat_seconds": 1.0,
+            "masters": ["m1:7443"],
+        }
         node = get(made, Node, "w1", "")
         assert node.metadata.uid and node.metadata.creation_timestamp
         assert node.metadata.labels == {
