@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Sequence
 
-from orchestr8.api import quantity
+from orchestr8.api import qos
 from orchestr8.api.pod import (
     Container,
     ContainerState,
@@ -60,26 +60,10 @@ def pod_status(pod: Pod, observed: Observed, *, node_ip: str, now: dt.datetime, 
         start_time=before.start_time or wall,
         init_container_statuses=inits,
         container_statuses=mains,
-        qos_class=before.qos_class or qos_class(pod),
+        qos_class=before.qos_class or qos.qos_class(pod),
         nominated_node_name=before.nominated_node_name,
         observed_generation=pod.metadata.generation,
     )
-
-
-def qos_class(pod: Pod) -> str:
-    """Guaranteed: every container has equal requests and limits of cpu and memory; BestEffort: none has any."""
-    requested, guaranteed = False, True
-    for container in (*pod.spec.init_containers, *pod.spec.containers):
-        limits = container.resources.limits if container.resources else {}
-        requests = container.resources.requests if container.resources else {}
-        for name in ("cpu", "memory"):
-            limit = quantity.parse(limits.get(name, "0"))
-            request = quantity.parse(requests.get(name, limits.get(name, "0")))
-            requested = requested or limit > 0 or request > 0
-            guaranteed = guaranteed and limit > 0 and request == limit
-    if not requested:
-        return "BestEffort"
-    return "Guaranteed" if guaranteed else "Burstable"
 
 
 def is_ready(state: base.ContainerState, observed: Observed) -> bool:

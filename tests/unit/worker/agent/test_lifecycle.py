@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from orchestr8.api.pod import Pod, PodReadinessGate, PodStatus, ResourceRequirements
+from orchestr8.api.qos import qos_class
 from orchestr8.worker.agent import sync
-from orchestr8.worker.agent.lifecycle import pod_status, qos_class
+from orchestr8.worker.agent.lifecycle import pod_status
 from orchestr8.worker.agent.observed import Observed, ProbeVerdict
 from orchestr8.worker.runtime.base import ContainerState
 from tests.unit.worker.agent.test_sync import observed, state
