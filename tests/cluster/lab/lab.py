@@ -95,9 +95,11 @@ class Lab:
         return done.stdout
 
     def popen_outside(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
-        """Starts a program on the segment that ends with the lab. ``options`` go to ``subprocess.Popen``."""
+        """Starts a program on the segment that ends with the lab. ``options`` go to ``subprocess.Popen``; without any
+        it has no standard streams."""
         join = "".join(f"echo $$ >{folder}/cgroup.procs && " for folder in cgroups.create(self.id, _OUTSIDE))
-        options.setdefault("stdin", subprocess.DEVNULL)
+        for stream in ("stdin", "stdout", "stderr"):
+            options.setdefault(stream, subprocess.DEVNULL)
         command = ["sh", "-c", f'{join}exec "$@"', "outside", *self.outside_command(argv)]
         process = subprocess.Popen(command, start_new_session=True, **options)
         self._outside.append(process)
