@@ -41,13 +41,18 @@ def configure(*, level: str, format: str, journal: bool, **bound: str) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *render,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    set_level(level)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(**bound)
+
+
+def set_level(level: str) -> None:
+    """From the next message on. ``level`` as in ``config.LogSection``."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]))
 
 
 def get_logger(**bound: Any) -> structlog.typing.FilteringBoundLogger:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pytest
 import structlog
 
-from orchestr8.logs import SAME_MESSAGE_PER_MINUTE, RateLimit, configure, get_logger
+from orchestr8.logs import SAME_MESSAGE_PER_MINUTE, RateLimit, configure, get_logger, set_level
+
+
+@pytest.fixture(autouse=True)
+def configuration_of_this_test_alone() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
 
 
 def test_a_flood_is_counted_and_told_in_the_next_minute() -> None:
@@ -33,3 +41,12 @@ def test_under_systemd_a_line_is_json_behind_its_priority(capsys: pytest.Capture
     assert line.startswith("<4>{")
     fields = json.loads(line[3:])
     assert (fields["event"], fields["term"], fields["role"], fields["node"]) == ("leader lost", 7, "master", "m1")
+
+
+def test_another_level_holds_for_loggers_that_are_there_already(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(level="warning", format="json", journal=False, role="master")
+    log = get_logger()
+    log.info("hidden")
+    set_level("info")
+    log.info("seen")
+    assert [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()] == ["seen"]

@@ -6,8 +6,10 @@ What a role does stands in master/main.py, worker/main.py and up.py.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import json
 import socket
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,7 +20,7 @@ from orchestr8.cli.cluster import default_kubeconfig, reported
 from orchestr8.cli.failures import Failure
 
 if TYPE_CHECKING:
-    from orchestr8.config import LogSection
+    from orchestr8.config import MasterSettings, WorkerSettings
     from orchestr8.supervise import Lifetime
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -56,9 +58,12 @@ def up(kubeconfig: Path | None, name: str | None, data_dir: Path | None, **optio
 
         host = name or _host_name()
         base = data_dir or config.STATE_DIR
-        master = config.load_master(
-            options["config"], flags=_flags("master", options, name=host, data_dir=base / "master")
+        load = functools.partial(
+            config.load_master,
+            options["config"],
+            flags=_flags("master", options, name=host, data_dir=base / "master"),
         )
+        master = load()
         worker = config.load_worker(
             flags={
                 "worker.name": host,
@@ -74,7 +79,7 @@ def up(kubeconfig: Path | None, name: str | None, data_dir: Path | None, **optio
             await run_up(master, worker, path, lifetime)
 
         click.echo(f"starting; when it is ready: KUBECONFIG={path} orchestr8 status", err=True)
-        _run(role, master.log, master.master.stop_grace_seconds, role="up", node=host)
+        _run(role, load, master.master.stop_grace_seconds, role="up", node=host)
 
 
 @click.group(
@@ -96,13 +101,16 @@ def master(ctx: click.Context, /, **options: Any) -> None:
     with reported():
         from orchestr8 import config
 
-        settings = config.load_master(options["config"], flags=_flags("master", options, name=options["name"]))
+        load = functools.partial(
+            config.load_master, options["config"], flags=_flags("master", options, name=options["name"])
+        )
+        settings = load()
         from orchestr8.master.main import run_master  # after the settings: a mistake there is told at once
 
         async def role(lifetime: Lifetime) -> None:
             await run_master(settings, lifetime)
 
-        _run(role, settings.log, settings.master.stop_grace_seconds, role="master", node=settings.master.name)
+        _run(role, load, settings.master.stop_grace_seconds, role="master", node=settings.master.name)
 
 
 @master.command()
@@ -166,26 +174,46 @@ def worker(**options: Any) -> None:
     with reported():
         from orchestr8 import config
 
-        settings = config.load_worker(options["config"], flags=_flags("worker", options, name=options["name"]))
+        load = functools.partial(
+            config.load_worker, options["config"], flags=_flags("worker", options, name=options["name"])
+        )
+        settings = load()
         from orchestr8.worker.main import run_worker
 
         async def role(lifetime: Lifetime) -> None:
             await run_worker(settings, lifetime)
 
-        _run(role, settings.log, settings.worker.stop_grace_seconds, role="worker", node=settings.worker.name)
+        _run(role, load, settings.worker.stop_grace_seconds, role="worker", node=settings.worker.name)
 
 
-def _run(run: Callable[[Lifetime], Awaitable[None]], log: LogSection, grace_seconds: float, /, **bound: str) -> None:
-    import functools
-
+def _run(
+    run: Callable[[Lifetime], Awaitable[None]],
+    load: Callable[[], MasterSettings | WorkerSettings],
+    grace_seconds: float,
+    /,
+    **bound: str,
+) -> None:
+    """``load`` reads the settings: at the start and, unless this is a terminal, on each SIGHUP (the log's level)."""
     import trio
 
     from orchestr8 import logs, supervise
     from orchestr8.config import systemd_environment
 
     environment = systemd_environment()
+    log = load().log
     logs.configure(level=log.level, format=log.format, journal=environment.journal, **bound)
-    trio.run(functools.partial(supervise.run_role, run, environment=environment, grace_seconds=grace_seconds))
+
+    def reload() -> None:
+        logs.set_level(load().log.level)
+
+    life = functools.partial(
+        supervise.run_role,
+        run,
+        environment=environment,
+        grace_seconds=grace_seconds,
+        reload=None if sys.stderr.isatty() else reload,
+    )
+    trio.run(life)
 
 
 def _flags(section: str, options: dict[str, Any], **named: Any) -> dict[str, Any]:
