@@ -70,7 +70,8 @@ def mount_script(lab_id: str, host: str) -> str:
 
 def processes(lab_id: str, host: str | None = None) -> set[int]:
     """Pids (as seen here) of everything that runs in the host, or in the whole lab."""
-    return {int(pid) for folder in _folders(lab_id, host) for pid in _read(folder / "cgroup.procs").split()}
+    pids = {int(pid) for folder in _folders(lab_id, host) for pid in _read(folder / "cgroup.procs").split()}
+    return pids - {0}  # 0: lives in a pid namespace that cannot be seen from here
 
 
 def kill(lab_id: str, host: str | None = None) -> None:
@@ -106,12 +107,6 @@ def remove(lab_id: str, host: str | None = None) -> None:
 def folders_of(lab_id: str) -> list[Path]:
     """Every folder that exists for the lab, deepest first."""
     return _folders(lab_id, None)
-
-
-def lab_ids() -> set[str]:
-    """The labs that have a folder in any hierarchy."""
-    tops = [ROOT] if is_unified() else _hierarchies()
-    return {path.name.removeprefix(_PREFIX) for top in tops for path in top.glob(f"{_PREFIX}*")}
 
 
 def _hierarchies() -> list[Path]:

@@ -85,14 +85,13 @@ def load(lab_id: str) -> Record | None:
 
 
 def lab_ids() -> set[str]:
-    """Every lab that left any trace, with a record or without."""
-    on_disk = {path.name.removeprefix(_PREFIX) for path in BASE.glob(f"{_PREFIX}*")}
-    return on_disk | cgroups.lab_ids() | {name.split("-")[1] for name in netns_names()}
+    """Every lab of this machine. The folder is made first and removed last, so what has none is somebody else's: a
+    container's view of the control groups, say, shows labs that are not its own."""
+    return {path.name.removeprefix(_PREFIX) for path in BASE.glob(f"{_PREFIX}*")}
 
 
-def netns_names(lab_id: str | None = None) -> list[str]:
-    prefix = _PREFIX if lab_id is None else f"{_PREFIX}{lab_id}-"
-    return sorted(path.name for path in _NETNS.glob(f"{prefix}*")) if _NETNS.is_dir() else []
+def netns_names(lab_id: str) -> list[str]:
+    return sorted(path.name for path in _NETNS.glob(f"{_PREFIX}{lab_id}-*")) if _NETNS.is_dir() else []
 
 
 def take_down(lab_id: str) -> None:
