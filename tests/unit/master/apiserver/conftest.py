@@ -6,5 +6,5 @@ from tests.unit.master.apiserver.stand_in import Api
 
 
 @pytest.fixture
-async def api(autojump_clock: object) -> Api:
+async def api() -> Api:
     return Api()

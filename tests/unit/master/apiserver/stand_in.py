@@ -16,7 +16,7 @@ from orchestr8.api.config import Namespace
 from orchestr8.api.defaults import apply_defaults
 from orchestr8.api.meta import ObjectMeta
 from orchestr8.clock import Clock
-from orchestr8.errors import NotFound, Unavailable, from_code
+from orchestr8.errors import NotFound, from_code
 from orchestr8.master.apiserver.deps import ApiDeps, Identity
 from orchestr8.master.apiserver.handler import ApiHandler
 from orchestr8.master.apiserver.messages import (
@@ -25,7 +25,6 @@ from orchestr8.master.apiserver.messages import (
     Query,
     Request,
     Response,
-    SocketResponse,
     StreamResponse,
 )
 from orchestr8.names import Names
@@ -33,6 +32,7 @@ from orchestr8.store.command import Key, Put, Result, Txn, encode_batch
 from orchestr8.store.history import Change
 from orchestr8.store.state import State
 from orchestr8.store.view import View
+from tests.unit.master.apiserver.stage import FakeWorker
 
 EPOCH_SECONDS = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC).timestamp()
 ADMIN = Certificate("kubernetes-admin", ("system:masters",))
@@ -119,55 +119,6 @@ class _Changes:
         return found
 
 
-class WorkerStreams:
-    """``script``: what the worker does with the stream; ``opened``: (node, method, params) of each."""
-
-    def __init__(self) -> None:
-        self.opened: list[tuple[str, str, dict[str, Any]]] = []
-        self.script: Callable[[WorkerEnd], Any] = _silent
-
-    @asynccontextmanager
-    async def open_stream(self, node: str, method: str, params: dict[str, Any]) -> AsyncIterator[Any]:
-        self.opened.append((node, method, params))
-        if node == "unheard":
-            raise Unavailable(f"node {node} is not connected to any master")
-        to_worker, at_worker = trio.open_memory_channel[Any](16)
-        to_master, at_master = trio.open_memory_channel[Any](16)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._play, WorkerEnd(at_worker, to_master))
-            yield _MasterEnd(to_worker, at_master)
-            nursery.cancel_scope.cancel()
-
-    async def _play(self, end: WorkerEnd) -> None:
-        async with end.to_master:
-            await self.script(end)
-
-
-class WorkerEnd:
-    def __init__(self, received: trio.MemoryReceiveChannel[Any], to_master: trio.MemorySendChannel[Any]) -> None:
-        self.received = received
-        self.to_master = to_master
-
-
-class _MasterEnd:
-    def __init__(self, to_worker: trio.MemorySendChannel[Any], received: trio.MemoryReceiveChannel[Any]) -> None:
-        self._to_worker = to_worker
-        self._received = received
-
-    async def send(self, value: Any) -> None:
-        await self._to_worker.send(value)
-
-    async def send_eof(self) -> None:
-        await self._to_worker.aclose()
-
-    async def receive(self) -> Any:
-        return await self._received.receive()
-
-
-async def _silent(end: WorkerEnd) -> None:
-    pass
-
-
 class Answered:
     """A whole answer, as a test wants to look at it."""
 
@@ -188,11 +139,10 @@ class Api:
 
     def __init__(self) -> None:
         self.store = LocalStore()
-        self.workers = WorkerStreams()
         self.ready = ""
         self.deps = ApiDeps(
             store=self.store,
-            sessions=self.workers,
+            sessions=FakeWorker(),
             names=Names(random.Random(1)),
             clock=Clock(EPOCH_SECONDS - trio.current_time()),
             verifier={"secret": Identity("tom", ("system:masters",))}.get,
@@ -249,13 +199,6 @@ class Api:
         answer = await self.call(method, path, body, **how)
         assert answer.status < 300, answer.body
         return answer.value
-
-    async def socket(self, path: str, subprotocols: str = "v5.channel.k8s.io") -> SocketResponse | Answered:
-        answer = await self.ask("GET", path, upgrade="websocket", sec_websocket_protocol=subprotocols)
-        if isinstance(answer, Response):
-            return Answered(answer)
-        assert isinstance(answer, SocketResponse)
-        return answer
 
 
 def _why(namespace: str, pod: str) -> Any:
