@@ -70,17 +70,3 @@ class HostRoutes:
                     raise NetworkFailed(f"pods cannot answer {node_ip}: set worker.address to that of a real link")
                 return str(link["ifname"])
         raise NetworkFailed(f"no link of this host has the address {node_ip}: correct worker.address")
-
-
-async def primary_address() -> str:
-    """The address this host is best reached at: that of its default route, else of its first real link. Raises
-    NetworkFailed if it has none but loopback."""
-    commands = Commands()
-    links = json.loads(await commands.run("ip", "-j", "-4", "addr", "show", "scope", "global", "up") or "[]")
-    addresses = {link["ifname"]: link["addr_info"][0]["local"] for link in links if link and link.get("addr_info")}
-    for route in json.loads(await commands.run("ip", "-j", "-4", "route", "show", "default") or "[]"):
-        if route.get("dev") in addresses:
-            return str(route.get("prefsrc") or addresses[route["dev"]])
-    if not addresses:
-        raise NetworkFailed("this host has no address but loopback: connect it, or give one with worker.address")
-    return str(next(iter(addresses.values())))
