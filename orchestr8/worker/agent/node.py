@@ -14,6 +14,7 @@ from orchestr8.worker.network.base import NetworkFailed
 from orchestr8.worker.runtime.base import Image, RuntimeFailed, RuntimeUnavailable
 
 NETWORK_SECONDS = 0.2  # at most so often are the node's rules loaded anew
+MEND_SECONDS = 10.0  # so soon is a table back that somebody else flushed, a restart of the host's firewall for one
 STATUS_SECONDS = 10.0
 SILENT_SECONDS = 15.0  # of the runtime, at the end of a failed look: then the node says that it is not ready
 _LOOK_SECONDS = 5.0
@@ -43,7 +44,8 @@ class NodeNetwork:
         opened: tuple[str, str] | None = None
         done: tuple[object, object] | None = None
         while True:
-            await self._news.wait()
+            with trio.move_on_after(MEND_SECONDS) as quiet:
+                await self._news.wait()
             self._news = trio.Event()
             wanted = (self._pod_cidr, self._service_cidr)
             if not wanted[0]:
@@ -58,7 +60,7 @@ class NodeNetwork:
                     self._kit.addresses.use(self._pod_cidr)  # from here on pods get addresses
                 if done is None or done[0] != routes:
                     await network.sync_routes(routes)
-                if done is None or done[1] != ports:
+                if done is None or done[1] != ports or quiet.cancelled_caught:
                     await network.sync_services(ports)
                 done = (routes, ports)
             except NetworkFailed as error:

@@ -21,6 +21,8 @@ from orchestr8.api.pod import (
 )
 from orchestr8.errors import BadRequest, NotFound
 from orchestr8.worker.agent.host import HttpRequest, ProbeFailed
+from orchestr8.worker.agent.node import MEND_SECONDS
+from orchestr8.worker.network.base import ServicePort
 from orchestr8.worker.runtime.base import SandboxSpec
 from tests.unit.worker.agent.world import IMAGE, container, pod, world
 
@@ -411,3 +413,20 @@ async def test_masters_read_logs_and_run_commands_over_the_nodes_own_session(aut
 async def read_logs(connection: object, **params: object) -> bytes:
     async with connection.stream("pod.logs", params) as stream:  # type: ignore[attr-defined]
         return b"".join([piece async for piece in stream])
+
+
+async def test_rules_that_somebody_flushed_are_asked_for_again(autojump_clock: MockClock) -> None:
+    async with world() as w:
+        told: list[float] = []
+        sync = w.network.sync_services
+
+        async def noted(ports: tuple[ServicePort, ...]) -> None:
+            told.append(trio.current_time())
+            await sync(ports)
+
+        w.network.sync_services = noted  # type: ignore[method-assign]
+        w.cluster.put(pod())
+        await w.cluster.until(lambda: w.cluster.ready("uid-web"))
+        before = len(told)
+        await trio.sleep(3 * MEND_SECONDS)
+        assert len(told) >= before + 2
