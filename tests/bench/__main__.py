@@ -38,18 +38,19 @@ class Length:
     """How often and how long; ``full`` is what docs/benchmarks.md reports."""
 
     pods: int = 10
-    fifties: int = 3
+    fifties: int = 5
     kills: int = 10
+    cuts: int = 5
     hand_overs: int = 5
-    workers: int = 3
-    thousands: int = 3
+    workers: int = 5
+    thousands: int = 5
     load_seconds: float = 3.0
     idle_seconds: float = 60.0
-    etcd_kills: int = 5
+    etcd_kills: int = 10
     etcd_idle_seconds: float = 20.0
 
 
-_QUICK = Length(3, 1, 2, 2, 1, 1, 1.0, 5.0, 1, 3.0)
+_QUICK = Length(3, 1, 2, 1, 1, 1, 1, 1.0, 5.0, 1, 3.0)
 
 
 class Run:
@@ -112,6 +113,7 @@ def with_workers(run: Run) -> list[str]:
             "leader",
             lambda: (
                 failover.leader_killed(cluster, way, length.kills, killed)
+                + failover.leader_cut_off(cluster, way, length.cuts)
                 + failover.handed_over(cluster, way, length.hand_overs)
             ),
         )

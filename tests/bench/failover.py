@@ -46,6 +46,23 @@ def leader_killed(cluster: Cluster, way: Way, repetitions: int, beside: Sequence
     ]
 
 
+def leader_cut_off(cluster: Cluster, way: Way, repetitions: int) -> list[Figure]:
+    """A power cut instead: nobody hears the connection end, so only silence tells."""
+    taken = []
+    for _ in range(repetitions):
+        leader = cluster.leader()
+        host = cluster.lab[leader]
+        with writing(_survivors(cluster, way, leader)) as writers:
+            cut = time.monotonic()
+            host.power_off()
+            cluster.processes.pop(f"{leader}-master")
+            taken.append(writers.longest_silence(cut)[1] - cut)
+        host.boot()
+        _back(cluster, way, leader)
+    published = "Docker Swarm 13.7 s (link cut)"
+    return [Figure("leader's power cut to next acknowledged write", "s", taken, published=published)]
+
+
 def handed_over(cluster: Cluster, way: Way, repetitions: int) -> list[Figure]:
     gaps, ended = [], []
     for _ in range(repetitions):

@@ -6,6 +6,7 @@ import subprocess
 from collections import Counter
 
 PREFIX = "10.77.0"
+_BRIDGE_MAC = "02:00:0a:4d:00:01"
 
 
 class LabFailed(Exception):
@@ -21,7 +22,13 @@ class Segment:
 
     def make(self) -> None:
         run("ip", "netns", "add", self.netns)
-        bridge = ("link add br0 type bridge", f"addr add {PREFIX}.1/24 dev br0", "link set br0 up")
+        # Its own hardware address: else it takes the lowest of its ports', and changes it when that host goes off, which
+        # the others notice only by their ARP time-outs.
+        bridge = (
+            f"link add br0 address {_BRIDGE_MAC} type bridge",
+            f"addr add {PREFIX}.1/24 dev br0",
+            "link set br0 up",
+        )
         _ip(self.netns, "link set lo up", *bridge)
 
     def connect(self, host: str, netns: str, ip: str) -> None:
