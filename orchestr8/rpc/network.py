@@ -7,6 +7,7 @@ ours is parsed. Who the peer is comes from its certificate: CN is the name, each
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
@@ -55,10 +56,7 @@ class TlsNetwork:
     async def dial(self, address: str) -> tuple[trio.abc.Stream, Peer]:
         host, port = split_address(address)
         with trio.move_on_after(limits.RPC_HANDSHAKE_SECONDS):
-            try:
-                tcp = await trio.open_tcp_stream(host, port)
-            except OSError as error:
-                raise Unavailable(f"cannot reach {address}: {error.strerror or error}") from error
+            tcp = await _connect(host, port)
             stream = trio.SSLStream(tcp, self._client, server_hostname=host, https_compatible=True)
             try:
                 await stream.do_handshake()
@@ -98,6 +96,7 @@ class TlsNetwork:
             await trio.aclose_forcefully(tcp)
             return
         self._connections += 1
+        _drop_when_stalled(tcp)
         try:
             opened = await self._handshake(tcp)
             if opened is not None:
@@ -126,6 +125,23 @@ class TlsNetwork:
         finally:
             self._half_open -= 1
         return None
+
+
+async def _connect(host: str, port: int) -> trio.SocketStream:
+    try:
+        with trio.fail_after(limits.RPC_CONNECT_SECONDS):
+            tcp = await trio.open_tcp_stream(host, port)
+    except OSError as error:
+        raise Unavailable(f"cannot reach {host}:{port}: {error.strerror or error}") from error
+    except trio.TooSlowError as error:
+        raise Unavailable(f"cannot reach {host}:{port}: no answer in {limits.RPC_CONNECT_SECONDS} s") from error
+    _drop_when_stalled(tcp)
+    return tcp
+
+
+def _drop_when_stalled(tcp: trio.SocketStream) -> None:
+    """What was sent while the network was cut is repeated ever more rarely, for minutes after the cut has healed."""
+    tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limits.RPC_UNACKNOWLEDGED_SECONDS * 1000)
 
 
 def peer_of(stream: trio.SSLStream[Any], address: str) -> Peer:

@@ -1,4 +1,5 @@
 import random
+import socket
 import ssl
 
 import pytest
@@ -150,6 +151,40 @@ async def test_a_port_where_nobody_listens_is_unavailable(authority):
     with pytest.raises(Unavailable, match=r"cannot reach 127.0.0.1:1"):
         async with connect(node_network(authority), "127.0.0.1:1"):
             pass
+
+
+async def test_a_connection_that_a_cut_stalls_is_dropped_by_both_ends(nursery, authority):
+    patience = []
+
+    async def handler(stream, peer):
+        patience.append(unacknowledged_milliseconds(stream))
+
+    master = identity(authority, certificates.master("m1", ["127.0.0.1"]))
+    network = TlsNetwork(client=contexts.rpc_client(master.ca_pem, master), server=contexts.rpc_server(master))
+    address = await nursery.start(network.serve, "127.0.0.1:0", handler)
+    stream, _ = await network.dial(address)
+    patience.append(unacknowledged_milliseconds(stream))
+    await stream.receive_some()  # until the handler has ended
+    await trio.aclose_forcefully(stream)
+    assert patience == [limits.RPC_UNACKNOWLEDGED_SECONDS * 1000] * 2
+
+
+def unacknowledged_milliseconds(stream):
+    return stream.transport_stream.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+
+
+async def test_a_port_that_swallows_everything_is_unavailable_after_a_while(authority, autojump_clock):
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        waiting = [socket.socket() for _ in range(2)]
+        for one in waiting:  # the queue takes one more than it should; then the kernel drops requests
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        with pytest.raises(Unavailable, match=r"no answer in 3 s"):
+            await node_network(authority).dial(f"127.0.0.1:{full.getsockname()[1]}")
+        for one in waiting:
+            one.close()
 
 
 async def test_a_renewed_certificate_is_used_for_the_next_connection(address, authority):
