@@ -51,13 +51,20 @@ def load_identity(directory: Path) -> Identity | None:
 
 
 def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Write-temporary, fsync, rename, fsync of the folder: a power cut leaves the old file or the new one."""
-    # Who may read the file must be able to reach it; a folder that is there keeps its mode.
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if mode == 0o600 else 0o755)
+    """Write-temporary, fsync, rename, fsync of the folder: a power cut leaves the old file or the new one.
+
+    What root writes belongs to the owner of the folder it lies in: a master that runs as a user of its own must be able
+    to read the token that `orchestr8 token`, run by root, put into its state directory.
+    """
+    # Who may read the file must be able to reach it.
+    _make_folder(path.parent, mode=0o700 if mode == 0o600 else 0o755)
     temporary = path.with_name(f".{path.name}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    temporary.unlink(missing_ok=True)
+    # Root may write where another user owns the folder: never through a link that is there already.
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     try:
         os.fchmod(descriptor, mode)
+        _give_to_owner_of(path.parent, descriptor)
         os.write(descriptor, data)
         os.fsync(descriptor)
     finally:
@@ -68,3 +75,19 @@ def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _make_folder(folder: Path, mode: int) -> None:
+    """A folder that is there keeps its mode and owner; whatever root's umask is, others can pass those above it."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent, 0o755)
+    folder.mkdir(exist_ok=True)
+    folder.chmod(mode)
+    _give_to_owner_of(folder.parent, folder)
+
+
+def _give_to_owner_of(folder: Path, made: Path | int) -> None:
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.chown(made, owner.st_uid, owner.st_gid)

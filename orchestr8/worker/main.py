@@ -44,8 +44,8 @@ async def run_worker(settings: WorkerSettings, lifetime: Lifetime) -> None:
             " `orchestr8 token create` on a master, then the `orchestr8 join` line it prints here"
         )
     network = TlsNetwork(client=contexts.rpc_client(identity.ca_pem, identity))
-    socket_path = worker.podman_socket or f"{worker.run_dir}/podman.sock"
-    async with trio.open_nursery() as nursery, open_podman(socket_path) as runtime:
+    podman = functools.partial(open_podman, worker.podman_socket or f"{worker.run_dir}/podman.sock")
+    async with trio.open_nursery() as nursery, podman(foreign=bool(worker.podman_socket)) as runtime:
         nursery.start_soon(_keep_certificate_fresh, folder, identity, network, worker.masters, clock, chance)
         agent = functools.partial(
             run_agent,

@@ -18,6 +18,7 @@ import click
 
 from orchestr8.cli.cluster import default_kubeconfig, reported
 from orchestr8.cli.failures import Failure
+from orchestr8.errors import Orchestr8Error
 
 if TYPE_CHECKING:
     from orchestr8.config import MasterSettings, WorkerSettings
@@ -213,7 +214,19 @@ def _run(
         grace_seconds=grace_seconds,
         reload=None if sys.stderr.isatty() else reload,
     )
-    trio.run(life)
+    try:
+        trio.run(life)
+    except ExceptionGroup as group:
+        _, bugs = group.split(Orchestr8Error)
+        if bugs is not None:
+            raise
+        raise _first(group) from group
+
+
+def _first(group: ExceptionGroup[Exception]) -> Exception:
+    """Nurseries wrap what ends a role; where it is a known error, the user sees that one."""
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, ExceptionGroup) else error
 
 
 def _flags(section: str, options: dict[str, Any], **named: Any) -> dict[str, Any]:

@@ -57,9 +57,10 @@ _SIGKILL_ANSWER_SECONDS = 10
 
 
 @contextlib.asynccontextmanager
-async def open_podman(socket_path: str) -> AsyncIterator[PodmanRuntime]:
-    """Uses the service at ``socket_path``, or starts one there. Containers stay when the context ends."""
-    async with open_service(socket_path), trio.open_nursery() as nursery:
+async def open_podman(socket_path: str, *, foreign: bool = False) -> AsyncIterator[PodmanRuntime]:
+    """Uses the service at ``socket_path``, or starts one there unless it is ``foreign``. Containers stay when the
+    context ends."""
+    async with open_service(socket_path, foreign=foreign), trio.open_nursery() as nursery:
         runtime = PodmanRuntime(socket_path, nursery)
         await runtime.prepare()
         yield runtime

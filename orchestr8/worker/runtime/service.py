@@ -27,22 +27,26 @@ _PING_SECONDS = 5
 
 
 @contextlib.asynccontextmanager
-async def open_service(socket_path: str) -> AsyncIterator[None]:
-    """Serves ``socket_path`` while the context lasts. Raises RuntimeUnavailable when it cannot be brought up."""
+async def open_service(socket_path: str, *, foreign: bool = False) -> AsyncIterator[None]:
+    """Serves ``socket_path`` while the context lasts. Raises RuntimeUnavailable when it cannot be brought up.
+
+    ``foreign``: it is somebody else's (systemd's podman.socket), which is waited for and never taken over.
+    """
     if await answers(socket_path):
         yield
         return
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_keep_running, socket_path)
+        if not foreign:
+            nursery.start_soon(_keep_running, socket_path)
         try:
             with trio.fail_after(START_SECONDS):
                 while not await answers(socket_path):  # noqa: ASYNC110 - another process makes the socket
                     await trio.sleep(_POLL_SECONDS)
         except trio.TooSlowError as error:
             nursery.cancel_scope.cancel()
+            remedy = "start it (systemctl start podman.socket)" if foreign else "run `podman info` as root to see why"
             raise RuntimeUnavailable(
-                f"podman's service did not answer at {socket_path} within {START_SECONDS} s; run "
-                "`podman info` as root on this host to see why"
+                f"podman's service did not answer at {socket_path} within {START_SECONDS} s: {remedy}"
             ) from error
         yield
         nursery.cancel_scope.cancel()

@@ -1,5 +1,7 @@
 """The verbs that set up a host: files on disk, and a real desk at the other end of `join`."""
 
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 
@@ -178,6 +180,18 @@ def test_a_daemon_with_a_wrong_setting_ends_with_the_nearest_name(tmp_path):
     result = run("master", "--config", file)
     assert result.exit_code == 2
     assert "did you mean name?" in result.stderr
+
+
+def test_a_worker_that_has_not_joined_says_how_to(tmp_path):
+    code = subprocess.run(
+        [sys.executable, "-m", "orchestr8", "worker", "--name", "w1", "--data-dir", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert code.returncode == 2
+    assert "has not joined a cluster" in code.stderr
+    assert "Traceback" not in code.stderr
 
 
 def test_a_setting_without_an_equals_sign_is_a_usage_error(tmp_path):
