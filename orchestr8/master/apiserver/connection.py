@@ -115,7 +115,7 @@ class Connection:
         if int(length) > limits.HTTP_BODY_BYTES:
             raise Refusal(413, "RequestEntityTooLarge", _TOO_LARGE_MESSAGE)
         if self._http.they_are_waiting_for_100_continue:
-            await self._send(self._http.send(h11.InformationalResponse(status_code=100, headers=[])))
+            await self._send(self._http.send(h11.InformationalResponse(status_code=100, headers=[], reason="Continue")))
         body = bytearray()
         deadline = trio.current_time() + limits.HTTP_BODY_SECONDS
         while isinstance(event := await self._next_event(deadline), h11.Data):

@@ -25,7 +25,6 @@ Receive = Callable[[], Awaitable[bytes]]
 
 _NORMAL_CLOSURE = 1000
 _GOING_AWAY = 1001
-_PROTOCOL_ERROR = 1002
 _TOO_BIG = 1009
 
 
@@ -71,15 +70,12 @@ class _Socket:
 
     async def receive(self) -> bytes | None:
         while not self._closed:
-            while self._events:
-                message = await self._take(self._events.popleft())
-                if message is not None:
-                    return message
-            try:
+            if not self._events:
                 self._feed(await self._receive_bytes() or None)
-            except RemoteProtocolError as error:
-                hint = error.event_hint
-                await self.close(int(hint.code) if isinstance(hint, events.CloseConnection) else _PROTOCOL_ERROR)
+                continue
+            message = await self._take(self._events.popleft())
+            if message is not None:
+                return message
         return None
 
     async def send(self, message: bytes) -> None:
@@ -97,7 +93,7 @@ class _Socket:
                 await self._write(events.CloseConnection(code=code))
                 while self._connection.state is not ConnectionState.CLOSED:
                     self._feed(await self._receive_bytes() or None)
-            except (LocalProtocolError, RemoteProtocolError):
+            except LocalProtocolError:
                 return  # the client said goodbye first, or talks nonsense: the connection goes either way
 
     async def _take(self, event: events.Event) -> bytes | None:
@@ -115,6 +111,8 @@ class _Socket:
         elif isinstance(event, events.Ping):
             await self._write(event.response())
         elif isinstance(event, events.CloseConnection):
+            if self._connection.state is ConnectionState.OPEN:  # it is the parser that has had enough
+                await self.close(int(event.code))
             self._closed = True
             if self._connection.state is ConnectionState.REMOTE_CLOSING:
                 await self._write(event.response())

@@ -194,6 +194,7 @@ async def test_a_reader_that_is_too_slow_is_told_410_and_nobody_waits_for_it(api
 async def test_a_watch_as_a_table_tells_its_columns_once(api: Api) -> None:
     await api.made("POST", CONFIG_MAPS, config_map("a"))
     async with watching(api, CONFIG_MAPS, accept=TABLE) as seen:
+        await trio.testing.wait_all_tasks_blocked()
         await api.made("POST", CONFIG_MAPS, config_map("b"))
         await api.made("DELETE", f"{CONFIG_MAPS}/b")
         await trio.testing.wait_all_tasks_blocked()
