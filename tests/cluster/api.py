@@ -6,6 +6,7 @@ state, with a deadline whose error says what was waited for and what was there i
 
 from __future__ import annotations
 
+import copy
 import http.client
 import json
 import time
@@ -45,6 +46,12 @@ class Api:
         self._context = access.ssl_context(found)
         self._servers = list(found.servers)
 
+    def at(self, master_ip: str) -> Api:
+        """The same client, but of this master alone."""
+        alone = copy.copy(self)
+        alone._servers = [server for server in self._servers if urlsplit(server).hostname == master_ip]
+        return alone
+
     def get(self, path: str) -> dict[str, Any]:
         return self.request("GET", path)
 
@@ -63,6 +70,19 @@ class Api:
     ) -> dict[str, Any]:
         """Raises Refused, or Unreachable when no master answers within ``timeout_seconds`` each."""
         return self._inside(self._try_all, method, path, body, media_type, timeout_seconds)
+
+    def open_stream(self, master_ip: str, path: str) -> tuple[http.client.HTTPSConnection, http.client.HTTPResponse]:
+        """An answer of one master that comes piece by piece: a watch. The caller closes the connection."""
+        return self._inside(self._open, master_ip, path)
+
+    def _open(self, master_ip: str, path: str) -> tuple[http.client.HTTPSConnection, http.client.HTTPResponse]:
+        port = urlsplit(self._servers[0]).port
+        connection = http.client.HTTPSConnection(master_ip, port, context=self._context)
+        connection.request("GET", path, headers={"Accept": "application/json"})
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise Refused(answer.status, answer.read().decode(errors="replace"))
+        return connection, answer
 
     def _try_all(self, method: str, path: str, body: object, media_type: str, timeout_seconds: float) -> dict[str, Any]:
         errors = []

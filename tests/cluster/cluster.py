@@ -10,8 +10,8 @@ the last lines of all are printed when the block ends with an error.
 
 from __future__ import annotations
 
-import json
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -68,7 +68,8 @@ class Cluster:
         self.kubeconfig.write_text(first.run([ORCHESTR8, "kubeconfig"]).stdout)
         self.kubeconfig.chmod(0o600)
         self.api = Api(self._inside, self.kubeconfig)
-        until("the API answers", lambda: self.api.get("/readyz"), holds=lambda _: True)
+        until("the API answers", lambda: self.api.items(NODES), holds=lambda _: True)
+        self.wait_masters()
 
     def start_workers(self) -> None:
         """Joins all with a token each and starts them; returns when all nodes are ready."""
@@ -76,12 +77,7 @@ class Cluster:
             line = self.cli("token", "create", f"--address={self.masters[0].ip}:{RPC_PORT}")
             self._join(host, _JOIN_LINE.findall(line)[0])
             self.start_worker(host.name)
-        names = {host.name for host in self.workers}
-        until(
-            "all workers are ready nodes",
-            lambda: {node["metadata"]["name"] for node in self.api.items(NODES) if is_ready(node)},
-            holds=lambda ready: ready == names,
-        )
+        self.wait_nodes()
 
     def start_master(self, name: str) -> None:
         """On a host that was set up before."""
@@ -95,6 +91,42 @@ class Cluster:
         process = self.processes.pop(f"{name}-{role}")
         process.kill()
         process.wait(timeout=10)
+
+    def mend(self) -> None:
+        """Whatever was done to it: every host on, no cable cut, every role running, all nodes ready."""
+        self.lab.heal()
+        for host, role in [(host, "master") for host in self.masters] + [(host, "worker") for host in self.workers]:
+            if not host.is_on:
+                host.boot()
+            process = self.processes.get(f"{host.name}-{role}")
+            if process is None or process.poll() is not None:
+                self._start(host.name, role)
+            else:
+                process.send_signal(signal.SIGCONT)
+        self.wait_masters()
+        self.wait_nodes()
+
+    def wait_masters(self) -> None:
+        """Until each follows the same leader and is connected to all."""
+        until(
+            "all masters are connected and agree on a leader",
+            lambda: [self.api.at(master.ip).get("/orchestr8/v1/status") for master in self.masters],
+            holds=lambda told: (
+                all(status["quorum"] and all(each["connected"] for each in status["masters"]) for status in told)
+                and len({status["leader"] for status in told}) == 1
+            ),
+            seconds=60,
+        )
+
+    def wait_nodes(self) -> None:
+        """Until all workers, and nobody else, are ready nodes."""
+        names = {host.name for host in self.workers}
+        until(
+            "all workers are ready nodes",
+            lambda: {node["metadata"]["name"] for node in self.api.items(NODES) if is_ready(node)},
+            holds=lambda ready: ready == names,
+            seconds=60,
+        )
 
     def leader(self) -> str:
         """The master that leads, as the masters that answer see it."""
@@ -110,8 +142,8 @@ class Cluster:
         return self._client(KUBECTL, *arguments, check=check, timeout_seconds=timeout_seconds)
 
     def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.cli("status", "-o", "json"))
-        return found
+        """As the master that answers knows it; also without a quorum."""
+        return self.api.get("/orchestr8/v1/status")
 
     def logs(self, lines: int = 40) -> str:
         """The last lines of every role's log."""

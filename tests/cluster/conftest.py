@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
 
-from tests.cluster.lab import Lab, traces
+from tests.cluster.cluster import Cluster
+from tests.cluster.lab import Lab, registry, traces
 from tests.cluster.lab.leaks import machine_state
 
 MakeLab = Callable[..., AbstractContextManager[Lab]]
+_FAILED = pytest.StashKey[bool]()
 
 
 @pytest.fixture
@@ -33,6 +36,36 @@ def machine_unchanged() -> Iterator[None]:
     yield
     added = machine_state() - before
     assert not added, f"the test changed the machine's own network: {sorted(added)}"
+
+
+@pytest.fixture(scope="package")
+def shared_cluster(session_lab_of: MakeLab) -> Iterator[Cluster]:
+    """Three masters and two workers on a host each, and a registry with the images."""
+    masters, workers = ("m1", "m2", "m3"), ("w1", "w2")
+    with session_lab_of(*masters, *workers, registry=True) as lab, Cluster(lab, masters, workers) as cluster:
+        registry.start(lab)
+        cluster.start_masters()
+        cluster.start_workers()
+        yield cluster
+
+
+@pytest.fixture
+def cluster(shared_cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """The one cluster of all tests here, whole and healthy again after each of them, whatever that one did to it."""
+    yield shared_cluster
+    if request.node.stash.get(_FAILED, False):
+        print(f"what the processes said last:\n{shared_cluster.logs()}", file=sys.stderr)
+    shared_cluster.mend()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        item.stash[_FAILED] = True
+    return report
 
 
 @contextmanager
