@@ -22,8 +22,8 @@ class Segment:
 
     def make(self) -> None:
         run("ip", "netns", "add", self.netns)
-        # Its own hardware address: else it takes the lowest of its ports', and changes it when that host goes off, which
-        # the others notice only by their ARP time-outs.
+        # An address of its own: else it takes the lowest of its ports' and changes it when that host goes off; the
+        # others learn that only from ARP's time-outs.
         bridge = (
             f"link add br0 address {_BRIDGE_MAC} type bridge",
             f"addr add {PREFIX}.1/24 dev br0",
