@@ -7,6 +7,7 @@ error still becomes a proper Status.
 
 from __future__ import annotations
 
+import dataclasses
 import ssl
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from orchestr8.errors import BadRequest, Orchestr8Error
 from orchestr8.master.apiserver.messages import (
     Certificate,
     ClientGone,
+    Gate,
     Handler,
     Query,
     Refusal,
@@ -45,6 +47,7 @@ class Server(Protocol):
     """What a connection needs of the listener it belongs to (http.HttpServer)."""
 
     handler: Handler
+    gate: Gate
 
     def endless(self) -> AbstractContextManager[trio.CancelScope]: ...
     def reserve(self, size_bytes: int) -> None: ...
@@ -69,7 +72,10 @@ class Connection:
             if head is None:
                 return False
             with self._body_room() as take:
-                request = _request(head, await self._read_body(head, take), self._certificate, self._remote)
+                request = _request(head, self._certificate, self._remote)
+                if _has_body(head):
+                    self._server.gate(request)
+                request = dataclasses.replace(request, body=await self._read_body(head, take))
                 answer = await self._server.handler(request)
         except Orchestr8Error as error:
             await self.refuse(error)
@@ -245,7 +251,13 @@ def _head(status: int, headers: list[tuple[str, str]]) -> h11.Response:
     return h11.Response(status_code=status, headers=headers, reason=HTTPStatus(status).phrase)
 
 
-def _request(head: h11.Request, body: bytes, certificate: Certificate | None, remote: str) -> Request:
+def _has_body(head: h11.Request) -> bool:
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value != b"0") for name, value in head.headers
+    )
+
+
+def _request(head: h11.Request, certificate: Certificate | None, remote: str) -> Request:
     path, _, query = head.target.decode("ascii").partition("?")
     try:
         decoded = urllib.parse.unquote(path, errors="strict")
@@ -260,7 +272,6 @@ def _request(head: h11.Request, body: bytes, certificate: Certificate | None, re
         path=decoded,
         query=Query.parse(query),
         headers=headers,
-        body=body,
         certificate=certificate,
         remote=remote,
         upgrade=headers.get("upgrade", "").lower() == "websocket",

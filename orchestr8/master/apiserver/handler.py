@@ -21,6 +21,7 @@ from orchestr8.master.apiserver.access import Attributes
 from orchestr8.master.apiserver.auth import identify
 from orchestr8.master.apiserver.deps import ApiDeps, Identity
 from orchestr8.master.apiserver.discovery import discover
+from orchestr8.master.apiserver.fairness import Lanes
 from orchestr8.master.apiserver.messages import (
     TEXT,
     Answer,
@@ -45,6 +46,7 @@ class ApiHandler:
         self._objects = Objects(deps)
         self._subresources = Subresources(deps, self._objects)
         self._watches = Watches(deps)
+        self._lanes = Lanes()
         self._metrics = Metrics()
 
     async def handle(self, request: Request) -> Answer:
@@ -70,6 +72,10 @@ class ApiHandler:
         self._metrics.answered(request.method, getattr(answer, "status", 101))
         return self._guarded(request, answer)
 
+    def gate(self, request: Request) -> None:
+        """Whether the body of ``request``, which is not read yet, is worth reading. Raises Unauthenticated."""
+        identify(request, self._deps.verifier)
+
     # -- resources ------------------------------------------------------------------------------------
 
     async def _resource(self, request: Request, target: Target, identity: Identity) -> Answer:
@@ -86,6 +92,10 @@ class ApiHandler:
         access.check(identity, asked, self._deps.store.view())
         if not target.kind.stored:
             return await reviews.review(target, request, identity, self._deps.store.view())
+        with self._lanes.enter(identity.user, reading=verb in ("get", "list")):
+            return await self._verb(request, target, verb)
+
+    async def _verb(self, request: Request, target: Target, verb: str) -> Answer:
         match target.subresource, verb:
             case "", "list":
                 return await lists.list_collection(self._deps, target, request)

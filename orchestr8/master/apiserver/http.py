@@ -20,7 +20,7 @@ from orchestr8 import limits
 from orchestr8.errors import TooManyRequests
 from orchestr8.logs import get_logger
 from orchestr8.master.apiserver.connection import Connection
-from orchestr8.master.apiserver.messages import Certificate, ClientGone, Handler
+from orchestr8.master.apiserver.messages import Certificate, ClientGone, Gate, Handler
 
 _ACCEPT_BACKLOG = 512
 
@@ -31,12 +31,16 @@ async def serve_http(
     address: str,
     port: int,
     *,
+    gate: Gate,
     stopping: trio.Event,
     task_status: trio.TaskStatus[tuple[str, int]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serves until ``stopping`` is set and requests under way are answered. Reports (address, port) once it listens."""
+    """Serves until ``stopping`` is set and requests under way are answered. Reports (address, port) once it listens.
+
+    ``gate`` raises for a request whose body, not read yet, is not worth reading.
+    """
     tls.set_alpn_protocols(["http/1.1"])
-    server = HttpServer(handler, stopping)
+    server = HttpServer(handler, gate, stopping)
     listeners = await trio.open_tcp_listeners(port, host=address, backlog=_ACCEPT_BACKLOG)
     bound = listeners[0].socket.getsockname()
     async with trio.open_nursery() as connections:
@@ -54,8 +58,9 @@ async def serve_http(
 class HttpServer:
     """The connections of one listener."""
 
-    def __init__(self, handler: Handler, stopping: trio.Event) -> None:
+    def __init__(self, handler: Handler, gate: Gate, stopping: trio.Event) -> None:
         self.handler = handler
+        self.gate = gate
         self._stopping = stopping
         self._connections = 0
         self._half_open = 0

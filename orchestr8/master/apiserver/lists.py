@@ -47,11 +47,10 @@ class Page:
 async def list_collection(deps: ApiDeps, target: Target, request: Request) -> Answer:
     """Raises BadRequest, Invalid and Expired."""
     wanted = selection(target, request.query)
-    page = _page(await _view(deps, request.query), wanted, request.query)
+    page = await _page(await _view(deps, request.query), wanted, request.query)
     form = tables.form_of(request)
     if form is not None:
-        objects = [each.obj for each in page.stored]
-        table = tables.table(target.kind, objects, page.meta, form, deps.clock.now())
+        table = await tables.table_of(target.kind, page.stored, page.meta, form, deps.clock.now())
         return Response(body=table, content_type=tables.CONTENT_TYPE)
     parts = [
         f'{{"kind":"{target.kind.kind}List","apiVersion":"{target.kind.api_version}","metadata":'.encode(),
@@ -111,23 +110,25 @@ def _at(view: View, revision: int, message: str) -> View:
         raise Expired(message) from error
 
 
-def _page(view: View, wanted: Selection, query: Query) -> Page:
-    stored = wanted.of(view)
+async def _page(view: View, wanted: Selection, query: Query) -> Page:
+    revision = view.revision
+    stored = await wanted.of(view)
     if token := query.text("continue"):
         start = _parse_token(token)
         place = (start.namespace, start.name)
         stored = [each for each in stored if (each.key.namespace, each.key.name) > place]
-    limit = min(query.number("limit") or limits.STORE_OBJECTS, limits.STORE_OBJECTS)
+    asked = query.number("limit")
+    limit = min(asked, limits.LIST_PAGE_MAX) if asked else len(stored)
     rest = len(stored) - limit
     if rest <= 0:
-        return Page(stored, ListMeta(resource_version=str(view.revision)))
+        return Page(stored, ListMeta(resource_version=str(revision)))
     stored = stored[:limit]
     last = stored[-1].key
     return Page(
         stored,
         ListMeta(
-            resource_version=str(view.revision),
-            continue_=_format_token(_Token(view.revision, last.namespace, last.name)),
+            resource_version=str(revision),
+            continue_=_format_token(_Token(revision, last.namespace, last.name)),
             remaining_item_count=rest if wanted.everything else None,
         ),
     )

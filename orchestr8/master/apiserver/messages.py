@@ -152,3 +152,4 @@ class SocketResponse:
 
 Answer = Response | StreamResponse | SocketResponse
 Handler = Callable[[Request], Awaitable[Answer]]
+Gate = Callable[[Request], None]

@@ -118,7 +118,8 @@ class Objects:
         wanted = selection(target, request.query)
         await self._deps.store.read_barrier()
         view = self._deps.store.view()
-        found, revision = wanted.of(view), view.revision
+        revision = view.revision
+        found = await wanted.of(view)
         failures: list[Orchestr8Error] = []
         await _each(found, lambda each: self._delete_one(target, each.key, options, dry_run, failures))
         if failures:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+
+import trio
 
 from orchestr8.api import kinds, selectors
 from orchestr8.api.kinds import Kind
@@ -15,6 +16,8 @@ from orchestr8.master.apiserver.messages import Query
 from orchestr8.master.apiserver.routes import Target
 from orchestr8.store.stored import Stored
 from orchestr8.store.view import View
+
+_SLICE = 500  # objects looked at before others may run
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +45,33 @@ class Selection:
             not self.fields or kinds.matches_field_selector(self.kind, obj, self.fields)
         )
 
-    def of(self, view: View) -> list[Stored]:
-        """The stored objects that are meant, by (namespace, name)."""
-        name = self.equals("metadata.name")
-        found: Iterable[Stored]
+    async def of(self, view: View) -> list[Stored]:
+        """The stored objects that are meant, by (namespace, name). Uses ``view`` before its first await only.
+
+        Objects are frozen, so that a long search may let others run in between and still answer for one moment.
+        """
+        found = self._candidates(view)
+        if self.everything:
+            return found
+        chosen: list[Stored] = []
+        for start in range(0, len(found), _SLICE):
+            if start:
+                await trio.lowlevel.checkpoint()
+            chosen += [each for each in found[start : start + _SLICE] if self.matches_content(each.obj)]
+        return chosen
+
+    def _narrow(self) -> bool:
+        """The state's index of labels helps: some label must have one value."""
+        return any(each.operator == "In" and len(each.values) == 1 for each in self.labels.requirements)
+
+    def _candidates(self, view: View) -> list[Stored]:
+        kind, name = self.kind.kind, self.equals("metadata.name")
         if name and (self.namespace is not None or not self.kind.namespaced):
-            one = view.stored(self.kind.kind, self.namespace or "", name)
-            found = [one] if one is not None else []
-        elif self.labels.requirements and self.namespace is not None:
-            found = view.stored_matching(self.kind.kind, self.namespace, self.labels)
-        else:
-            found = view.stored_list(self.kind.kind, self.namespace)
-        return list(found) if self.everything else [each for each in found if self.matches_content(each.obj)]
+            one = view.stored(kind, self.namespace or "", name)
+            return [one] if one is not None else []
+        if self.namespace is not None and self._narrow():
+            return view.stored_matching(kind, self.namespace, self.labels)
+        return view.stored_list(kind, self.namespace)
 
 
 def selection(target: Target, query: Query) -> Selection:

@@ -24,4 +24,5 @@ async def serve_api(
 
     ``tls`` asks clients for a certificate but does not insist on one, so that tokens work. Port 0: any free one.
     """
-    await serve_http(ApiHandler(deps).handle, tls, address, port, stopping=stopping, task_status=task_status)
+    api = ApiHandler(deps)
+    await serve_http(api.handle, tls, address, port, gate=api.gate, stopping=stopping, task_status=task_status)

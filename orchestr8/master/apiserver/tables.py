@@ -7,19 +7,23 @@ cells: Metadata (the default), Object or None. Source: Kubernetes, "Receiving re
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Any
 
 import msgspec
+import trio
 
 from orchestr8.api import codec, columns
 from orchestr8.api.kinds import Kind
 from orchestr8.api.meta import ListMeta, Object
 from orchestr8.errors import BadRequest
 from orchestr8.master.apiserver.messages import Request
+from orchestr8.store.stored import Stored
 
 CONTENT_TYPE = "application/json;as=Table;g=meta.k8s.io;v=v1"
+
+_SLICE = 500  # rows made before others may run
 
 
 class Form(Enum):
@@ -50,6 +54,16 @@ def table(
     """JSON of the table. ``with_columns`` False: a later event of a watch, whose client knows them."""
     rows = [_row(obj, form, now) for obj in objects]
     return _encode(meta, _definitions(kind) if with_columns else [], rows)
+
+
+async def table_of(kind: Kind, stored: Sequence[Stored], meta: ListMeta, form: Form, now: dt.datetime) -> bytes:
+    """As ``table``, for a list: others may run in between."""
+    rows: list[dict[str, Any]] = []
+    for start in range(0, len(stored), _SLICE):
+        if start:
+            await trio.lowlevel.checkpoint()
+        rows += [_row(each.obj, form, now) for each in stored[start : start + _SLICE]]
+    return _encode(meta, _definitions(kind), rows)
 
 
 def bookmark(mark: Object, form: Form) -> bytes:

@@ -84,7 +84,7 @@ class Watches:
         if start.initial or not revision:
             view = store.view()
             revision = view.revision
-            present = wanted.of(view) if start.initial else []
+            present = await wanted.of(view) if start.initial else []
             for index in range(0, len(present), _INITIAL_PIECE):
                 await send(b"".join(encode.added(each) for each in present[index : index + _INITIAL_PIECE]))
         if start.closing_bookmark:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import trio
+import trio.testing
 
+from orchestr8 import limits
 from orchestr8.master.apiserver.messages import Certificate
 from tests.unit.master.apiserver.samples import CONFIG_MAPS, DEPLOYMENTS, PODS, config_map, deployment, pod
 from tests.unit.master.apiserver.stand_in import ADMIN, Api
@@ -158,3 +161,30 @@ class TestNode:
 
     async def test_a_node_without_the_group_is_a_stranger(self, api: Api) -> None:
         assert (await api.call("GET", f"{PODS}/mine", who=Certificate("system:node:w1"))).status == 403
+
+
+async def test_who_floods_a_master_is_told_so_and_others_are_served(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "HTTP_READS_PER_USER", 3)
+    asleep, statuses = trio.Event(), []
+    barrier = api.store.read_barrier
+
+    async def slow_barrier() -> int:
+        await asleep.wait()
+        return await barrier()
+
+    monkeypatch.setattr(api.store, "read_barrier", slow_barrier)
+
+    async def read(who: Certificate) -> None:
+        statuses.append((who.common_name, (await api.call("GET", PODS, who=who)).status))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(read, VIEWER)
+        await trio.testing.wait_all_tasks_blocked()
+        assert statuses == [("vera", 429)] * 2
+        nursery.start_soon(read, ADMIN)
+        await trio.testing.wait_all_tasks_blocked()
+        asleep.set()
+    assert sorted(statuses[2:]) == [("kubernetes-admin", 200), *[("vera", 200)] * 3]
+    await read(VIEWER)
+    assert statuses[-1] == ("vera", 200)

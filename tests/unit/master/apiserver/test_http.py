@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestr8 import limits
-from orchestr8.errors import Unavailable
+from orchestr8.errors import Unauthenticated, Unavailable
 from orchestr8.master.apiserver.http import HttpServer
 from orchestr8.master.apiserver.messages import TEXT, Answer, Request, Response, Send, StreamResponse
 
@@ -73,7 +73,11 @@ class Server:
         self.gone = trio.Event()
         self.release = trio.Event()
         self.failure: Exception | None = None
-        self.http = HttpServer(self._answer, self.stopping)
+        self.http = HttpServer(self._answer, self._gate, self.stopping)
+
+    def _gate(self, request: Request) -> None:
+        if request.path == "/stranger":
+            raise Unauthenticated("Unauthorized")
 
     async def _answer(self, request: Request) -> Answer:
         self.requests.append(request)
@@ -179,6 +183,14 @@ async def test_what_cannot_be_served_is_refused_and_closed(autojump_clock: objec
         await client.send(sent)
         answer = await client.rest()
     assert answer.split(b" ")[1] == status and b'"kind":"Status"' in answer
+    assert server.requests == []
+
+
+async def test_the_body_of_a_stranger_is_not_waited_for() -> None:
+    server = Server()
+    async with connected(server) as client:
+        await client.send(b"POST /stranger HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
+        assert b"401" in bytes(await client.stream.receive_some(1000))[:20]
     assert server.requests == []
 
 

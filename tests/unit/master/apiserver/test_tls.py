@@ -50,7 +50,9 @@ async def listening(authority: ca.Authority, seen: Seen) -> AsyncIterator[int]:
     async with trio.open_nursery() as nursery:
 
         async def serve(task_status: trio.TaskStatus[tuple[str, int]]) -> None:
-            await serve_http(seen.answer, tls, HOST, 0, stopping=stopping, task_status=task_status)
+            await serve_http(
+                seen.answer, tls, HOST, 0, gate=lambda request: None, stopping=stopping, task_status=task_status
+            )
 
         _, port = await nursery.start(serve)
         yield port

@@ -21,7 +21,7 @@ class Echo:
 
     def __init__(self) -> None:
         self.stopping = trio.Event()
-        self.http = HttpServer(self._answer, self.stopping)
+        self.http = HttpServer(self._answer, lambda request: None, self.stopping)
         self.ended = ""
         self.done = trio.Event()
 
