@@ -16,7 +16,7 @@ import trio
 from orchestr8 import limits
 from orchestr8.errors import DeadlineExceeded, NotFound, Orchestr8Error, Unavailable
 from orchestr8.logs import get_logger
-from orchestr8.master.apiserver import access, lists, reviews, streams
+from orchestr8.master.apiserver import access
 from orchestr8.master.apiserver.access import Attributes
 from orchestr8.master.apiserver.auth import identify
 from orchestr8.master.apiserver.deps import ApiDeps, Identity
@@ -30,12 +30,13 @@ from orchestr8.master.apiserver.messages import (
     Response,
 )
 from orchestr8.master.apiserver.metrics import Metrics
-from orchestr8.master.apiserver.objects import Objects
 from orchestr8.master.apiserver.routes import NOT_HERE, Target, resource_target, verb_of
-from orchestr8.master.apiserver.selection import selection
 from orchestr8.master.apiserver.statuses import NOTHING, refusal
-from orchestr8.master.apiserver.subresources import Subresources
-from orchestr8.master.apiserver.watch import Watches
+from orchestr8.master.apiserver.verbs import lists, reviews, streams
+from orchestr8.master.apiserver.verbs.objects import Objects
+from orchestr8.master.apiserver.verbs.selection import selection
+from orchestr8.master.apiserver.verbs.subresources import Subresources
+from orchestr8.master.apiserver.verbs.watch import Watches
 
 
 class ApiHandler:

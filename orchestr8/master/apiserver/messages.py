@@ -1,6 +1,6 @@
 """What goes into the API server's handler and what comes out: plain values, no socket in sight.
 
-The transport (http.py, websocket.py) makes a ``Request`` of what a client sent and writes the answer; simulation and
+The transport (transport/) makes a ``Request`` of what a client sent and writes the answer; simulation and
 unit tests make and read them directly. A ``Request`` is complete: its body is read, its size already checked.
 """
 

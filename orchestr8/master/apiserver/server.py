@@ -8,7 +8,7 @@ import trio
 
 from orchestr8.master.apiserver.deps import ApiDeps
 from orchestr8.master.apiserver.handler import ApiHandler
-from orchestr8.master.apiserver.http import serve_http
+from orchestr8.master.apiserver.transport.http import serve_http
 
 
 async def serve_api(

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from orchestr8 import limits
 from orchestr8.errors import BadRequest
-from orchestr8.master.apiserver import protobuf
+from orchestr8.master.apiserver.formats import protobuf
+from orchestr8.master.apiserver.formats.yaml_body import load_yaml
 from orchestr8.master.apiserver.messages import Query, Refusal
-from orchestr8.master.apiserver.yaml_body import load_yaml
 from tests.unit.master.apiserver.samples import CONFIG_MAPS, config_map
 from tests.unit.master.apiserver.stand_in import Api
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from orchestr8 import limits
 from orchestr8.errors import Unauthenticated, Unavailable
-from orchestr8.master.apiserver.http import HttpServer
 from orchestr8.master.apiserver.messages import TEXT, Answer, Request, Response, Send, StreamResponse
+from orchestr8.master.apiserver.transport.http import HttpServer
 
 
 class Client:

@@ -11,8 +11,8 @@ from orchestr8.api.pod import Pod, PodSpec
 from orchestr8.errors import BadRequest, Invalid
 from orchestr8.master.apiserver.deps import Identity
 from orchestr8.master.apiserver.messages import Request
-from orchestr8.master.apiserver.reviews import review
 from orchestr8.master.apiserver.routes import Target
+from orchestr8.master.apiserver.verbs.reviews import review
 from orchestr8.store.state import State
 from tests.unit.master.apiserver.stage import state_with
 

@@ -20,9 +20,9 @@ from orchestr8.api.pod import (
     PodStatus,
 )
 from orchestr8.errors import BadRequest, NotFound, Unavailable
-from orchestr8.master.apiserver import streams
 from orchestr8.master.apiserver.messages import Query, Refusal, Request
 from orchestr8.master.apiserver.routes import Target
+from orchestr8.master.apiserver.verbs import streams
 from orchestr8.worker.agent.served import ExecParams, LogParams
 from tests.unit.master.apiserver.stage import FakeSocket, FakeWorker, deps, state_with
 

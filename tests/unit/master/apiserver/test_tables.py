@@ -10,8 +10,8 @@ from orchestr8.api import kinds
 from orchestr8.api.meta import ListMeta, Object, ObjectMeta
 from orchestr8.api.pod import Pod
 from orchestr8.errors import BadRequest
-from orchestr8.master.apiserver import tables
-from orchestr8.master.apiserver.tables import Form
+from orchestr8.master.apiserver.formats import tables
+from orchestr8.master.apiserver.formats.tables import Form
 from tests.unit.master.apiserver.stage import get
 
 NOW = dt.datetime(2026, 2, 2, 12, 0, 42, tzinfo=dt.UTC)

@@ -13,8 +13,8 @@ import pytest
 import trio
 
 from orchestr8 import limits
-from orchestr8.master.apiserver.http import serve_http
 from orchestr8.master.apiserver.messages import Certificate, Request, Response
+from orchestr8.master.apiserver.transport.http import serve_http
 from orchestr8.pki import ca, certificates, contexts
 from orchestr8.pki.files import Identity
 

@@ -218,7 +218,7 @@ async def test_two_watches_share_the_bytes_of_a_deletion(api: Api, monkeypatch: 
         await one.settle()
         await two.settle()
         await api.made("DELETE", f"{CONFIG_MAPS}/c")
-        monkeypatch.setattr("orchestr8.master.apiserver.watch.codec.encode", counting)
+        monkeypatch.setattr("orchestr8.master.apiserver.verbs.watch.codec.encode", counting)
         assert await one.settle() == await two.settle() == [("DELETED", "c")]
     assert encoded.count("ConfigMap") == 1
 

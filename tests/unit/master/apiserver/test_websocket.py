@@ -12,8 +12,8 @@ import wsproto
 from wsproto import events
 
 from orchestr8 import limits
-from orchestr8.master.apiserver.http import HttpServer
 from orchestr8.master.apiserver.messages import Answer, ClientGone, Request, Socket, SocketResponse
+from orchestr8.master.apiserver.transport.http import HttpServer
 
 
 class Echo:

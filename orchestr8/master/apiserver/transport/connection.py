@@ -33,7 +33,7 @@ from orchestr8.master.apiserver.messages import (
     StreamResponse,
 )
 from orchestr8.master.apiserver.statuses import refusal
-from orchestr8.master.apiserver.websocket import serve_socket
+from orchestr8.master.apiserver.transport.websocket import serve_socket
 
 _READ_BYTES = 64 * limits.KIB
 _TOO_LARGE_MESSAGE = f"the body is longer than {limits.HTTP_BODY_BYTES} bytes"

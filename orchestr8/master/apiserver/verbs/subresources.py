@@ -17,14 +17,15 @@ from orchestr8.api.pod import Binding, Eviction, Pod, PodCondition
 from orchestr8.api.workloads import Scale, ScaleSpec, ScaleStatus
 from orchestr8.clock import to_seconds
 from orchestr8.errors import BadRequest, Conflict, Invalid
-from orchestr8.master.apiserver import bodies, writes
 from orchestr8.master.apiserver.admission import check_preconditions
 from orchestr8.master.apiserver.deps import ApiDeps
+from orchestr8.master.apiserver.formats import bodies
 from orchestr8.master.apiserver.messages import Request, Response
-from orchestr8.master.apiserver.objects import Objects, patch_type
-from orchestr8.master.apiserver.options import warning_headers, write_options
 from orchestr8.master.apiserver.routes import Target
 from orchestr8.master.apiserver.statuses import success
+from orchestr8.master.apiserver.verbs import writes
+from orchestr8.master.apiserver.verbs.objects import Objects, patch_type
+from orchestr8.master.apiserver.verbs.options import warning_headers, write_options
 from orchestr8.store.view import View
 
 

@@ -19,8 +19,8 @@ import trio
 from orchestr8 import limits
 from orchestr8.errors import TooManyRequests
 from orchestr8.logs import get_logger
-from orchestr8.master.apiserver.connection import Connection
 from orchestr8.master.apiserver.messages import Certificate, ClientGone, Gate, Handler
+from orchestr8.master.apiserver.transport.connection import Connection
 
 _ACCEPT_BACKLOG = 512
 

@@ -19,12 +19,12 @@ from orchestr8 import limits
 from orchestr8.api import codec
 from orchestr8.api.meta import ListMeta, Object, ObjectMeta, with_metadata
 from orchestr8.errors import Expired, Invalid
-from orchestr8.master.apiserver import tables
 from orchestr8.master.apiserver.deps import ApiDeps
+from orchestr8.master.apiserver.formats import tables
 from orchestr8.master.apiserver.messages import Query, Request, Send, StreamResponse
 from orchestr8.master.apiserver.routes import Target
-from orchestr8.master.apiserver.selection import Selection, catch_up, parse_revision, selection
 from orchestr8.master.apiserver.statuses import status_of
+from orchestr8.master.apiserver.verbs.selection import Selection, catch_up, parse_revision, selection
 from orchestr8.store.history import Change
 from orchestr8.store.stored import Stored
 

@@ -9,7 +9,7 @@ from orchestr8.api import codec
 from orchestr8.api.kinds import Kind
 from orchestr8.api.meta import DeleteOptions, Preconditions
 from orchestr8.errors import BadRequest, Invalid
-from orchestr8.master.apiserver import bodies
+from orchestr8.master.apiserver.formats import bodies
 from orchestr8.master.apiserver.messages import Headers, Query, Request
 
 _WARNINGS_AT_MOST = 32

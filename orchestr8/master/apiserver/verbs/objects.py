@@ -16,15 +16,17 @@ from orchestr8.api import patch as patches
 from orchestr8.api.deletion import Marked
 from orchestr8.api.meta import DeleteOptions, ListMeta, Object
 from orchestr8.errors import NotFound, Orchestr8Error
-from orchestr8.master.apiserver import admission, bodies, tables, writes
+from orchestr8.master.apiserver import admission
 from orchestr8.master.apiserver.admission import Grounds
 from orchestr8.master.apiserver.deps import ApiDeps
+from orchestr8.master.apiserver.formats import bodies, tables
 from orchestr8.master.apiserver.messages import Refusal, Request, Response
-from orchestr8.master.apiserver.options import WriteOptions, delete_options, warning_headers, write_options
 from orchestr8.master.apiserver.routes import Target
-from orchestr8.master.apiserver.selection import catch_up, parse_revision, selection
 from orchestr8.master.apiserver.statuses import About, success
-from orchestr8.master.apiserver.writes import GONE, Gone, Written
+from orchestr8.master.apiserver.verbs import writes
+from orchestr8.master.apiserver.verbs.options import WriteOptions, delete_options, warning_headers, write_options
+from orchestr8.master.apiserver.verbs.selection import catch_up, parse_revision, selection
+from orchestr8.master.apiserver.verbs.writes import GONE, Gone, Written
 from orchestr8.master.controllers.service_addresses import Ranges
 from orchestr8.store.command import Key
 from orchestr8.store.stored import Stored

@@ -14,9 +14,9 @@ import trio
 from orchestr8 import limits
 from orchestr8.api import codec
 from orchestr8.errors import BadRequest
-from orchestr8.master.apiserver import protobuf
+from orchestr8.master.apiserver.formats import protobuf
+from orchestr8.master.apiserver.formats.yaml_body import load_yaml
 from orchestr8.master.apiserver.messages import Refusal, Request
-from orchestr8.master.apiserver.yaml_body import load_yaml
 
 JSON = "application/json"
 YAML = "application/yaml"

@@ -18,11 +18,11 @@ from orchestr8 import limits
 from orchestr8.api import codec
 from orchestr8.api.meta import ListMeta
 from orchestr8.errors import BadRequest, Expired, Invalid
-from orchestr8.master.apiserver import tables
 from orchestr8.master.apiserver.deps import ApiDeps
+from orchestr8.master.apiserver.formats import tables
 from orchestr8.master.apiserver.messages import Answer, Query, Request, Response, Send, StreamResponse
 from orchestr8.master.apiserver.routes import Target
-from orchestr8.master.apiserver.selection import Selection, catch_up, parse_revision, selection
+from orchestr8.master.apiserver.verbs.selection import Selection, catch_up, parse_revision, selection
 from orchestr8.store.stored import Stored
 from orchestr8.store.view import View
 

@@ -16,7 +16,6 @@ from orchestr8.api import codec
 from orchestr8.api.meta import Status, StatusCause, StatusDetails
 from orchestr8.api.pod import Pod
 from orchestr8.errors import BadRequest, Orchestr8Error
-from orchestr8.master.apiserver import writes
 from orchestr8.master.apiserver.deps import ApiDeps, WorkerStream
 from orchestr8.master.apiserver.messages import (
     TEXT,
@@ -30,6 +29,7 @@ from orchestr8.master.apiserver.messages import (
 )
 from orchestr8.master.apiserver.routes import Target
 from orchestr8.master.apiserver.statuses import status_of
+from orchestr8.master.apiserver.verbs import writes
 
 SUBPROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 _DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"

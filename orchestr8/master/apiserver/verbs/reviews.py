@@ -17,9 +17,10 @@ from orchestr8.api.authorization import (
     UserInfo,
 )
 from orchestr8.errors import Invalid
-from orchestr8.master.apiserver import access, bodies
+from orchestr8.master.apiserver import access
 from orchestr8.master.apiserver.access import Attributes
 from orchestr8.master.apiserver.deps import Identity
+from orchestr8.master.apiserver.formats import bodies
 from orchestr8.master.apiserver.messages import Request, Response
 from orchestr8.master.apiserver.routes import Target
 from orchestr8.store.view import View

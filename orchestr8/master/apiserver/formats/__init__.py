@@ -1,0 +1,1 @@
+"""How objects look on the wire beside plain JSON: bodies in YAML and protobuf, answers as tables."""
