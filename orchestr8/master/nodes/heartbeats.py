@@ -1,7 +1,7 @@
 """When each node was last heard of, and by which master. In memory only: an idle cluster writes nothing.
 
-A worker's heartbeat reaches the one master it is connected to; every master tells all others once a period which
-nodes it hears and how long ago (ages, not times: clocks of hosts differ). So every master, also one that begins to
+A worker's heartbeat reaches the one master it is connected to; any two masters tell each other once a period which
+nodes they hear and how long ago (ages, not times: clocks of hosts differ). So every master, also one that begins to
 lead a moment later, knows the last sign of life of every node. Pure: time is an argument, in monotonic seconds.
 
 A master that could not have heard (just started, asleep, cut off from the others) must not take its own silence for
@@ -10,6 +10,7 @@ the nodes': ``listen_afresh`` makes every node count as seen no earlier than now
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 from orchestr8 import limits
@@ -30,7 +31,6 @@ class Heartbeats:
         self._here: set[str] = set()
         self._elsewhere: dict[str, dict[str, float]] = {}
         self._reported: dict[str, float] = {}
-        self._contact: dict[str, float] = {}
         self._listening_since = now
         self._ticked = now
         self._was_in_touch = True
@@ -49,9 +49,13 @@ class Heartbeats:
                 best = max(best or (0.0, ""), (nodes[node], master))
         return best[1] if best is not None else None
 
+    def touched(self, master: str, now: float) -> bool:
+        """Whether that master and this one have exchanged reports in the last two periods."""
+        return now - self._reported.get(master, -math.inf) <= 2 * limits.HEARTBEAT_SECONDS
+
     def in_touch(self, now: float) -> bool:
         """Whether a majority of masters, this one included, was reached lately. Without it heartbeats are in vain."""
-        fresh = sum(1 for at in self._contact.values() if now - at <= limits.NODE_LEASE_SECONDS / 2)
+        fresh = sum(1 for at in self._reported.values() if now - at <= limits.NODE_LEASE_SECONDS / 2)
         return fresh + 1 >= self._quorum or now - self._listening_since <= limits.NODE_LEASE_SECONDS / 2
 
     def report(self, now: float) -> dict[str, float]:
@@ -71,7 +75,7 @@ class Heartbeats:
         self._seen[node] = now
 
     def heard(self, master: str, ages: Mapping[str, float], now: float) -> None:
-        """Another master's report."""
+        """Another master's report: it asked and gets ours as the answer, or it answered ours."""
         if master not in self._others:
             return
         seen = {node: now - max(0.0, age) for node, age in ages.items()}
@@ -79,10 +83,6 @@ class Heartbeats:
         self._reported[master] = now
         for node, at in seen.items():
             self._seen[node] = max(at, self._seen.get(node, at))
-
-    def reached(self, master: str, now: float) -> None:
-        """That master took our report."""
-        self._contact[master] = now
 
     def tick(self, now: float) -> None:
         """Once a period: notices that we were asleep or cut off, and forgets nodes that are long gone."""

@@ -33,9 +33,15 @@ Dial = Callable[[str], AbstractAsyncContextManager[Connection]]
 
 
 class ReportParams(msgspec.Struct, frozen=True):
-    """Params of ``master.nodes``: who reports, and the age in seconds of each of its workers' last heartbeat."""
+    """Params and result of ``master.nodes``: who reports, and the age in seconds of its workers' last heartbeats.
+
+    A master's process counts its reports from ``instance``, its random name for itself: of two that overtake each
+    other on the way the later one counts.
+    """
 
     master: str
+    instance: int
+    number: int
     ages: Annotated[dict[str, float], msgspec.Meta(max_length=limits.RPC_MAX_MAP_ITEMS)]
 
 
@@ -68,6 +74,9 @@ class WorkerSessions:
         self._workers: dict[str, Connection] = {}
         self._links: dict[str, Connection] = {}
         self._news = trio.Event()
+        self._instance = chance.getrandbits(53)
+        self._reports_made = 0
+        self._newest: dict[str, tuple[int, int]] = {}  # of each other master: instance and number of its last report
 
     @asynccontextmanager
     async def open_stream(self, node: str, method: str, params: dict[str, Any]) -> AsyncIterator[MessageStream]:
@@ -145,17 +154,24 @@ class WorkerSessions:
             await trio.sleep(longest * self._chance.uniform(0.5, 1.0))
 
     async def _report(self, name: str, link: Connection) -> None:
-        """Until the link breaks."""
+        """Until the link breaks.
+
+        An answer is a report, too, so of two masters one asks every period: the one whose name comes first. The other
+        speaks up when it has news, or when it was not asked.
+        """
+        asks = self._me < name
         while True:
             news = self._news
-            report = {"master": self._me, "ages": self._heartbeats.report(trio.current_time())}
             with trio.move_on_after(_REPORT_TIMEOUT_SECONDS) as patience:
-                await link.call("master.nodes", report)
+                answer = msgspec.convert(await link.call("master.nodes", self._own_report()), ReportParams)
             if patience.cancelled_caught:
                 raise Unavailable(f"master {name} does not answer")
-            self._heartbeats.reached(name, trio.current_time())
+            self._heard(answer)
             with trio.move_on_after(limits.HEARTBEAT_SECONDS):
                 await news.wait()
+            while not (asks or news.is_set()) and self._heartbeats.touched(name, trio.current_time()):
+                with trio.move_on_after(limits.HEARTBEAT_SECONDS):
+                    await news.wait()
 
     def _tell_now(self) -> None:
         self._news.set()
@@ -164,9 +180,20 @@ class WorkerSessions:
     # -- what other masters ask -----------------------------------------------------------------------
 
     async def _take_report(self, peer: Peer, params: Any) -> dict[str, Any]:
-        report = msgspec.convert(params, ReportParams)
+        self._heard(msgspec.convert(params, ReportParams))
+        return self._own_report()
+
+    def _own_report(self) -> dict[str, Any]:
+        self._reports_made += 1
+        ages = self._heartbeats.report(trio.current_time())
+        return {"master": self._me, "instance": self._instance, "number": self._reports_made, "ages": ages}
+
+    def _heard(self, report: ReportParams) -> None:
+        instance, number = self._newest.get(report.master, (0, 0))
+        if report.instance == instance and report.number < number:
+            return
+        self._newest[report.master] = (report.instance, report.number)
         self._heartbeats.heard(report.master, report.ages, trio.current_time())
-        return {}
 
     async def _relay(self, peer: Peer, params: Any, stream: MessageStream) -> None:
         asked = msgspec.convert(params, RelayParams)

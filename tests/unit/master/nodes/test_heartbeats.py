@@ -12,7 +12,7 @@ def listening(now: float = 100.0, members: tuple[str, ...] = MEMBERS) -> Heartbe
 
 
 def keep_in_touch(beats: Heartbeats, now: float) -> None:
-    beats.reached("m2", now)
+    beats.heard("m2", {}, now)
     beats.tick(now)
 
 
