@@ -54,9 +54,13 @@ async def serve(folder: Path, *, workers: tuple[str, ...] = WORKERS) -> None:
 
     async def api(deps: ApiDeps, *, stopping: trio.Event, task_status: trio.TaskStatus[Any]) -> None:
         tls = contexts.api_server(identity)
-        await serve_api(deps, tls, HOST, api_port, stopping=stopping, task_status=task_status)
+        async with trio.open_nursery() as serving:
+            await serving.start(functools.partial(serve_api, deps, tls, HOST, api_port, stopping=stopping))
+            listening.set()
+            task_status.started()
 
     lifetime = Lifetime(lambda **fields: None)
+    listening = trio.Event()
     async with FolderDisk(folder / "raft") as disk, trio.open_nursery() as nursery:
         ground = Ground(network, disk, clock, system_names(), chance)
         nursery.start_soon(functools.partial(serve_master, settings, ground, authority, lifetime, api=api))
@@ -66,6 +70,7 @@ async def serve(folder: Path, *, workers: tuple[str, ...] = WORKERS) -> None:
         for subject, file in ((certificates.admin(), "admin"), (certificates.viewer("vera"), "viewer")):
             text = kubeconfig.render(authority, subject, [f"https://{HOST}:{api_port}"], clock.now())
             (folder / f"{file}.kubeconfig").write_text(text)
+        await listening.wait()
         print("ready", flush=True)
         await trio.to_thread.run_sync(sys.stdin.read)
         lifetime.stop()
