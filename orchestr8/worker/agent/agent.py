@@ -21,18 +21,18 @@ from orchestr8.clock import Clock
 from orchestr8.errors import BadRequest, CorruptState
 from orchestr8.logs import get_logger
 from orchestr8.rpc.network import Network
-from orchestr8.worker.agent import assignments as assigned
-from orchestr8.worker.agent import observe
-from orchestr8.worker.agent.addresses import Addresses
-from orchestr8.worker.agent.assignments import Assignments
-from orchestr8.worker.agent.host import Host, VolumeFailed
-from orchestr8.worker.agent.images import Images
 from orchestr8.worker.agent.kit import Kit
-from orchestr8.worker.agent.node import NodeNetwork, OwnStatus
-from orchestr8.worker.agent.outbox import Outbox
-from orchestr8.worker.agent.pods import Pods
-from orchestr8.worker.agent.served import agent_service
-from orchestr8.worker.agent.session import Session
+from orchestr8.worker.agent.masters import assignments as assigned
+from orchestr8.worker.agent.masters.assignments import Assignments
+from orchestr8.worker.agent.masters.outbox import Outbox
+from orchestr8.worker.agent.masters.served import agent_service
+from orchestr8.worker.agent.masters.session import Session
+from orchestr8.worker.agent.node.host import Host, VolumeFailed
+from orchestr8.worker.agent.node.upkeep import NodeNetwork, OwnStatus
+from orchestr8.worker.agent.pods import observe
+from orchestr8.worker.agent.pods.addresses import Addresses
+from orchestr8.worker.agent.pods.images import Images
+from orchestr8.worker.agent.pods.tasks import Pods
 from orchestr8.worker.agent.settings import AgentSettings
 from orchestr8.worker.network.base import PodNetwork
 from orchestr8.worker.runtime.base import Runtime

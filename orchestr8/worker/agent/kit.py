@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from random import Random
 
 from orchestr8.clock import Clock
-from orchestr8.worker.agent.addresses import Addresses
-from orchestr8.worker.agent.assignments import Assignments
-from orchestr8.worker.agent.host import Facts, Host
-from orchestr8.worker.agent.images import Images
-from orchestr8.worker.agent.outbox import Outbox
+from orchestr8.worker.agent.masters.assignments import Assignments
+from orchestr8.worker.agent.masters.outbox import Outbox
+from orchestr8.worker.agent.node.host import Facts, Host
+from orchestr8.worker.agent.pods.addresses import Addresses
+from orchestr8.worker.agent.pods.images import Images
 from orchestr8.worker.agent.settings import AgentSettings
 from orchestr8.worker.network.base import PodNetwork
 from orchestr8.worker.runtime.base import Runtime

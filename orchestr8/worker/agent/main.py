@@ -10,7 +10,7 @@ import trio
 from orchestr8.clock import Clock
 from orchestr8.rpc.network import Network
 from orchestr8.worker.agent.agent import run_on
-from orchestr8.worker.agent.linux import open_host
+from orchestr8.worker.agent.node.linux import open_host
 from orchestr8.worker.agent.settings import AgentSettings
 from orchestr8.worker.network.base import PodNetwork
 from orchestr8.worker.runtime.base import Runtime

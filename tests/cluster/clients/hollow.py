@@ -29,7 +29,7 @@ from orchestr8.raft.disk import FolderDisk
 from orchestr8.rpc.network import TlsNetwork
 from orchestr8.supervise import Lifetime
 from orchestr8.worker.agent.agent import run_on
-from orchestr8.worker.agent.fake import FakeHost
+from orchestr8.worker.agent.node.fake import FakeHost
 from orchestr8.worker.agent.settings import AgentSettings
 from orchestr8.worker.network.fake import FakeNetwork
 from orchestr8.worker.runtime.base import ImagePullFailed

@@ -27,7 +27,7 @@ from orchestr8.raft.store import ReplicatedStore
 from orchestr8.rpc.service import MASTERS, NODES
 from orchestr8.supervise import Lifetime
 from orchestr8.worker.agent.agent import run_on
-from orchestr8.worker.agent.fake import FakeHost
+from orchestr8.worker.agent.node.fake import FakeHost
 from orchestr8.worker.agent.settings import AgentSettings
 from orchestr8.worker.network.fake import FakeNetwork
 from orchestr8.worker.runtime.fake import FakeRuntime

@@ -23,7 +23,7 @@ from orchestr8.errors import BadRequest, NotFound, Unavailable
 from orchestr8.master.apiserver.messages import Query, Refusal, Request
 from orchestr8.master.apiserver.routes import Target
 from orchestr8.master.apiserver.verbs import streams
-from orchestr8.worker.agent.served import ExecParams, LogParams
+from orchestr8.worker.agent.masters.served import ExecParams, LogParams
 from tests.unit.master.apiserver.stage import FakeSocket, FakeWorker, deps, state_with
 
 V5, V4 = "v5.channel.k8s.io", "v4.channel.k8s.io"

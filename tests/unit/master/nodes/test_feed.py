@@ -25,7 +25,7 @@ from orchestr8.api.service import EndpointSlice, Service
 from orchestr8.api.volumes import ConfigMapVolumeSource, SecretVolumeSource
 from orchestr8.master.nodes import assignments
 from orchestr8.master.nodes.assignments import Assigned, concerned, references
-from orchestr8.worker.agent.assignments import Assignments as AgentAssignments
+from orchestr8.worker.agent.masters.assignments import Assignments as AgentAssignments
 from tests.unit.master.nodes.fakes import FakeStore, Masters, key_of, masters
 from tests.unit.master.nodes.test_service import register, status
 

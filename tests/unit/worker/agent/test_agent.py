@@ -20,8 +20,8 @@ from orchestr8.api.pod import (
     Probe,
 )
 from orchestr8.errors import BadRequest, NotFound
-from orchestr8.worker.agent.host import HttpRequest, ProbeFailed
-from orchestr8.worker.agent.node import MEND_SECONDS
+from orchestr8.worker.agent.node.host import HttpRequest, ProbeFailed
+from orchestr8.worker.agent.node.upkeep import MEND_SECONDS
 from orchestr8.worker.network.base import ServicePort
 from orchestr8.worker.runtime.base import SandboxSpec
 from tests.unit.worker.agent.world import IMAGE, container, pod, world

@@ -12,7 +12,7 @@ from orchestr8.api import codec
 from orchestr8.api.config import ConfigMap
 from orchestr8.api.meta import ObjectMeta
 from orchestr8.errors import BadRequest, CorruptState
-from orchestr8.worker.agent.assignments import Assignments, load
+from orchestr8.worker.agent.masters.assignments import Assignments, load
 from tests.unit.worker.agent.world import pod
 
 

@@ -32,12 +32,12 @@ from orchestr8.api.pod import (
     Volume,
     VolumeMount,
 )
-from orchestr8.worker.agent import volumes
-from orchestr8.worker.agent.assignments import Assignments
-from orchestr8.worker.agent.environment import ConfigMissing, environment, expand
-from orchestr8.worker.agent.host import VolumeFailed, VolumeFile
-from orchestr8.worker.agent.images import complete
-from orchestr8.worker.agent.spec import container_spec, hosts_file, resolv_conf
+from orchestr8.worker.agent.masters.assignments import Assignments
+from orchestr8.worker.agent.node.host import VolumeFailed, VolumeFile
+from orchestr8.worker.agent.pods import volumes
+from orchestr8.worker.agent.pods.environment import ConfigMissing, environment, expand
+from orchestr8.worker.agent.pods.images import complete
+from orchestr8.worker.agent.pods.spec import container_spec, hosts_file, resolv_conf
 from orchestr8.worker.runtime.base import ContainerSpec
 from tests.unit.worker.agent.world import container, pod
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestr8.worker.agent.files import Files
-from orchestr8.worker.agent.host import VolumeFailed, VolumeFile
+from orchestr8.worker.agent.node.files import Files
+from orchestr8.worker.agent.node.host import VolumeFailed, VolumeFile
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import pytest
 
 from orchestr8.api.pod import Pod, PodReadinessGate, PodStatus, ResourceRequirements
 from orchestr8.api.qos import qos_class
-from orchestr8.worker.agent import sync
-from orchestr8.worker.agent.lifecycle import pod_status
-from orchestr8.worker.agent.observed import Observed, ProbeVerdict
+from orchestr8.worker.agent.pods import sync
+from orchestr8.worker.agent.pods.lifecycle import pod_status
+from orchestr8.worker.agent.pods.observed import Observed, ProbeVerdict
 from orchestr8.worker.runtime.base import ContainerState
 from tests.unit.worker.agent.test_sync import observed, state
 from tests.unit.worker.agent.world import container, pod

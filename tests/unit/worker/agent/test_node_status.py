@@ -9,9 +9,9 @@ import pytest
 
 from orchestr8.api.node import NodeStatus
 from orchestr8.errors import ConfigError
-from orchestr8.worker.agent.fake import GIB, FakeHost
-from orchestr8.worker.agent.host import Facts, Pressure
-from orchestr8.worker.agent.node_status import node_object, node_status
+from orchestr8.worker.agent.node.fake import GIB, FakeHost
+from orchestr8.worker.agent.node.host import Facts, Pressure
+from orchestr8.worker.agent.node.node_status import node_object, node_status
 from orchestr8.worker.agent.settings import AgentSettings
 from orchestr8.worker.runtime.base import Image
 

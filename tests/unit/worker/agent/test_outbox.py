@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from orchestr8 import limits
 from orchestr8.errors import Unavailable
-from orchestr8.worker.agent.outbox import EVENTS_KEPT, Outbox, PodName
+from orchestr8.worker.agent.masters.outbox import EVENTS_KEPT, Outbox, PodName
 
 WEB = PodName("default", "web", "uid-web")
 

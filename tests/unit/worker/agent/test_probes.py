@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestr8.api.pod import ContainerPort, Probe
-from orchestr8.worker.agent.actions import port_number
-from orchestr8.worker.agent.files import Files
-from orchestr8.worker.agent.host import HttpRequest, ProbeFailed
-from orchestr8.worker.agent.linux import LinuxHost
-from orchestr8.worker.agent.probes import Tally, count
+from orchestr8.worker.agent.node.files import Files
+from orchestr8.worker.agent.node.host import HttpRequest, ProbeFailed
+from orchestr8.worker.agent.node.linux import LinuxHost
+from orchestr8.worker.agent.pods.actions import port_number
+from orchestr8.worker.agent.pods.probes import Tally, count
 from tests.unit.worker.agent.world import container
 
 

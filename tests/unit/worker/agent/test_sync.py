@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestr8.api.pod import Pod
-from orchestr8.worker.agent import sync
-from orchestr8.worker.agent.observed import Observed, ProbeVerdict
-from orchestr8.worker.agent.sync import (
+from orchestr8.worker.agent.pods import sync
+from orchestr8.worker.agent.pods.observed import Observed, ProbeVerdict
+from orchestr8.worker.agent.pods.sync import (
     AttachNetwork,
     CreateContainer,
     Desired,

@@ -21,7 +21,7 @@ from orchestr8.rpc import server
 from orchestr8.rpc.live import Connection
 from orchestr8.rpc.service import MASTERS, NODES, MessageStream, Peer, Service
 from orchestr8.worker.agent.agent import run_on
-from orchestr8.worker.agent.fake import FakeHost
+from orchestr8.worker.agent.node.fake import FakeHost
 from orchestr8.worker.agent.settings import AgentSettings
 from orchestr8.worker.network.fake import FakeNetwork
 from orchestr8.worker.runtime.base import ContainerPhase, ContainerState

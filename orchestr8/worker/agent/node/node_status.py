@@ -23,7 +23,7 @@ from orchestr8.api.node import (
 )
 from orchestr8.errors import ConfigError
 from orchestr8.limits import MIB
-from orchestr8.worker.agent.host import Facts, Pressure
+from orchestr8.worker.agent.node.host import Facts, Pressure
 from orchestr8.worker.agent.settings import AgentSettings
 from orchestr8.worker.runtime.base import Image
 

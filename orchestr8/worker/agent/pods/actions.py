@@ -10,7 +10,7 @@ import trio
 
 from orchestr8.api.pod import Container, HTTPGetAction, LifecycleHandler, Probe
 from orchestr8.errors import Orchestr8Error
-from orchestr8.worker.agent.host import Host, HttpRequest, ProbeFailed
+from orchestr8.worker.agent.node.host import Host, HttpRequest, ProbeFailed
 from orchestr8.worker.runtime.base import ExecSpec, Runtime
 
 OUTPUT_BYTES_MAX = 1024  # of a command's output or a body, for the event

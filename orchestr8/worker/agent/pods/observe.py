@@ -12,7 +12,7 @@ import trio
 
 from orchestr8.clock import Clock
 from orchestr8.logs import get_logger
-from orchestr8.worker.agent.pod_task import PodTask
+from orchestr8.worker.agent.pods.pod_task import PodTask
 from orchestr8.worker.runtime.base import Runtime, RuntimeFailed, RuntimeUnavailable, Sandbox
 
 LIST_SECONDS = 30.0

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from orchestr8.api import quantity
 from orchestr8.api.pod import Container, Pod
 from orchestr8.api.qos import qos_class
-from orchestr8.worker.agent.environment import ConfigMissing, expand
+from orchestr8.worker.agent.pods.environment import ConfigMissing, expand
 from orchestr8.worker.runtime.base import ContainerSpec, Mount
 
 _SHARES_PER_CORE = 1024

@@ -16,7 +16,7 @@ import trio
 from orchestr8.clock import Clock
 from orchestr8.errors import BadRequest, NotFound, Orchestr8Error
 from orchestr8.rpc.service import MASTERS, MessageStream, Peer, Service
-from orchestr8.worker.agent.pod_task import PodTask
+from orchestr8.worker.agent.pods.pod_task import PodTask
 from orchestr8.worker.runtime.base import (
     ContainerNotFound,
     ContainerPhase,

@@ -15,7 +15,7 @@ import msgspec
 
 from orchestr8 import limits
 from orchestr8.api.pod import Container, Pod
-from orchestr8.worker.agent.observed import Observed, Problem, current_init, restarts, terminal_phase
+from orchestr8.worker.agent.pods.observed import Observed, Problem, current_init, restarts, terminal_phase
 from orchestr8.worker.runtime.base import ContainerPhase, ContainerState
 
 ATTEMPTS_KEPT = 2  # the newest and, for ``logs --previous``, the one before

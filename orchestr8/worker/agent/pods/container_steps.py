@@ -8,16 +8,16 @@ import msgspec
 import trio
 
 from orchestr8.api.pod import Container, LifecycleHandler, Pod
-from orchestr8.worker.agent import sync, volumes
-from orchestr8.worker.agent.actions import act
-from orchestr8.worker.agent.environment import ConfigMissing, environment
-from orchestr8.worker.agent.events import Tell
-from orchestr8.worker.agent.host import ProbeFailed, VolumeFailed
-from orchestr8.worker.agent.images import ImageNeverPulled, complete
 from orchestr8.worker.agent.kit import Kit
-from orchestr8.worker.agent.observed import EXIT_CODE_START_ERROR, Change, Observed
-from orchestr8.worker.agent.pod_steps import HOSTS, RESOLV_CONF
-from orchestr8.worker.agent.spec import container_spec, must_not_be_root
+from orchestr8.worker.agent.masters.events import Tell
+from orchestr8.worker.agent.node.host import ProbeFailed, VolumeFailed
+from orchestr8.worker.agent.pods import sync, volumes
+from orchestr8.worker.agent.pods.actions import act
+from orchestr8.worker.agent.pods.environment import ConfigMissing, environment
+from orchestr8.worker.agent.pods.images import ImageNeverPulled, complete
+from orchestr8.worker.agent.pods.observed import EXIT_CODE_START_ERROR, Change, Observed
+from orchestr8.worker.agent.pods.pod_steps import HOSTS, RESOLV_CONF
+from orchestr8.worker.agent.pods.spec import container_spec, must_not_be_root
 from orchestr8.worker.runtime.base import (
     ContainerNotFound,
     ContainerPhase,

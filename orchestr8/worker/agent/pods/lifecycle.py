@@ -23,7 +23,7 @@ from orchestr8.api.pod import (
     PodIP,
     PodStatus,
 )
-from orchestr8.worker.agent.observed import (
+from orchestr8.worker.agent.pods.observed import (
     EXIT_CODE_START_ERROR,
     Observed,
     current_init,
@@ -31,7 +31,7 @@ from orchestr8.worker.agent.observed import (
     restarts,
     terminal_phase,
 )
-from orchestr8.worker.agent.sync import ERROR_SHOWN_SECONDS, restart_at
+from orchestr8.worker.agent.pods.sync import ERROR_SHOWN_SECONDS, restart_at
 from orchestr8.worker.runtime import base
 from orchestr8.worker.runtime.base import EXIT_CODE_UNKNOWN, ContainerPhase
 

@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 import h11
 import trio
 
-from orchestr8.worker.agent.files import Files
-from orchestr8.worker.agent.host import Facts, HttpRequest, Pressure, ProbeFailed, VolumeFailed, VolumeFile
+from orchestr8.worker.agent.node.files import Files
+from orchestr8.worker.agent.node.host import Facts, HttpRequest, Pressure, ProbeFailed, VolumeFailed, VolumeFile
 
 T = TypeVar("T")
 

@@ -12,8 +12,8 @@ import msgspec
 import trio
 
 from orchestr8.api.pod import Container, Probe
-from orchestr8.worker.agent.host import ProbeFailed
-from orchestr8.worker.agent.observed import ProbeVerdict
+from orchestr8.worker.agent.node.host import ProbeFailed
+from orchestr8.worker.agent.pods.observed import ProbeVerdict
 
 Attempt = Callable[[Probe], Awaitable[None]]
 Report = Callable[[ProbeVerdict], None]

@@ -10,11 +10,11 @@ from __future__ import annotations
 import trio
 
 from orchestr8.logs import get_logger
-from orchestr8.worker.agent.assignments import Assignments
-from orchestr8.worker.agent.host import VolumeFailed
 from orchestr8.worker.agent.kit import Kit
-from orchestr8.worker.agent.outbox import PodName
-from orchestr8.worker.agent.pod_task import PodTask
+from orchestr8.worker.agent.masters.assignments import Assignments
+from orchestr8.worker.agent.masters.outbox import PodName
+from orchestr8.worker.agent.node.host import VolumeFailed
+from orchestr8.worker.agent.pods.pod_task import PodTask
 from orchestr8.worker.network.base import NetworkFailed
 from orchestr8.worker.runtime.base import LABEL_POD_IP, RuntimeFailed, RuntimeUnavailable, Sandbox
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from orchestr8.api.pod import Pod
-from orchestr8.worker.agent.outbox import Outbox
+from orchestr8.worker.agent.masters.outbox import Outbox
 
 
 class Tell(Protocol):

@@ -8,7 +8,7 @@ from orchestr8.api import codec
 from orchestr8.api.node import Node, NodeStatus
 from orchestr8.logs import get_logger
 from orchestr8.worker.agent.kit import Kit
-from orchestr8.worker.agent.node_status import node_object, node_status
+from orchestr8.worker.agent.node.node_status import node_object, node_status
 from orchestr8.worker.network import rules
 from orchestr8.worker.network.base import NetworkFailed
 from orchestr8.worker.runtime.base import Image, RuntimeFailed, RuntimeUnavailable

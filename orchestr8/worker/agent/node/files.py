@@ -18,7 +18,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from orchestr8.worker.agent.host import VolumeFailed, VolumeFile
+from orchestr8.worker.agent.node.host import VolumeFailed, VolumeFile
 
 MEMORY_TMPFS_BYTES = 64 * 1024 * 1024  # of all Secrets on this node; the kernel's own bound is half the RAM
 _DATA = "..data"

@@ -13,14 +13,14 @@ import trio
 
 from orchestr8.api import codec
 from orchestr8.api.pod import Container, Pod, PodStatus, Probe
-from orchestr8.worker.agent import probes, sync
-from orchestr8.worker.agent.actions import act
 from orchestr8.worker.agent.kit import Kit
-from orchestr8.worker.agent.lifecycle import CONTAINER_ID_PREFIX, pod_status
-from orchestr8.worker.agent.observed import Change, Observed, ProbeVerdict
-from orchestr8.worker.agent.outbox import PodName
-from orchestr8.worker.agent.steps import Performer
-from orchestr8.worker.agent.volumes import has_files
+from orchestr8.worker.agent.masters.outbox import PodName
+from orchestr8.worker.agent.pods import probes, sync
+from orchestr8.worker.agent.pods.actions import act
+from orchestr8.worker.agent.pods.lifecycle import CONTAINER_ID_PREFIX, pod_status
+from orchestr8.worker.agent.pods.observed import Change, Observed, ProbeVerdict
+from orchestr8.worker.agent.pods.steps import Performer
+from orchestr8.worker.agent.pods.volumes import has_files
 from orchestr8.worker.runtime.base import LABEL_POD_IP, ContainerPhase, ContainerState, Sandbox
 
 ORPHAN_GRACE_SECONDS = 5.0  # for a pod that left the set without a word: others may wait for its end

@@ -11,13 +11,13 @@ import trio
 from orchestr8.api.pod import Pod
 from orchestr8.errors import LimitExceeded, Unavailable
 from orchestr8.logs import get_logger
-from orchestr8.worker.agent import sync
-from orchestr8.worker.agent.container_steps import ContainerSteps
-from orchestr8.worker.agent.events import teller
-from orchestr8.worker.agent.host import VolumeFailed
 from orchestr8.worker.agent.kit import Kit
-from orchestr8.worker.agent.observed import Change, Observed
-from orchestr8.worker.agent.pod_steps import PodSteps
+from orchestr8.worker.agent.masters.events import teller
+from orchestr8.worker.agent.node.host import VolumeFailed
+from orchestr8.worker.agent.pods import sync
+from orchestr8.worker.agent.pods.container_steps import ContainerSteps
+from orchestr8.worker.agent.pods.observed import Change, Observed
+from orchestr8.worker.agent.pods.pod_steps import PodSteps
 from orchestr8.worker.network.base import NetworkFailed
 from orchestr8.worker.runtime.base import ContainerNotFound, RuntimeFailed, RuntimeUnavailable
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import trio
 
-from orchestr8.worker.agent.host import Facts, HttpRequest, Pressure, ProbeFailed, VolumeFile
+from orchestr8.worker.agent.node.host import Facts, HttpRequest, Pressure, ProbeFailed, VolumeFile
 
 GIB = 1024**3
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from orchestr8.api.pod import Pod
-from orchestr8.worker.agent import sync, volumes
-from orchestr8.worker.agent.environment import ConfigMissing
-from orchestr8.worker.agent.events import Tell
-from orchestr8.worker.agent.host import VolumeFailed
 from orchestr8.worker.agent.kit import Kit
-from orchestr8.worker.agent.observed import Change, Observed
-from orchestr8.worker.agent.spec import hostname, hosts_file, resolv_conf
+from orchestr8.worker.agent.masters.events import Tell
+from orchestr8.worker.agent.node.host import VolumeFailed
+from orchestr8.worker.agent.pods import sync, volumes
+from orchestr8.worker.agent.pods.environment import ConfigMissing
+from orchestr8.worker.agent.pods.observed import Change, Observed
+from orchestr8.worker.agent.pods.spec import hostname, hosts_file, resolv_conf
 from orchestr8.worker.network.base import NetworkFailed
 from orchestr8.worker.runtime.base import LABEL_POD_IP, RuntimeFailed, Sandbox, SandboxSpec
 

@@ -13,8 +13,8 @@ import msgspec
 
 from orchestr8.api import quantity
 from orchestr8.api.pod import Container, KeyToPath, Pod, Volume
-from orchestr8.worker.agent.environment import ConfigMissing, Lookup, expand
-from orchestr8.worker.agent.host import VolumeFailed, VolumeFile
+from orchestr8.worker.agent.node.host import VolumeFailed, VolumeFile
+from orchestr8.worker.agent.pods.environment import ConfigMissing, Lookup, expand
 
 DEFAULT_FILE_MODE = 0o644
 
