@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from tests.cluster.lab import Host
 
+ADDRESS = "10.9.0.1"  # of the machine, as its other hosts would know it
 _POLL_SECONDS = 0.1
 
 
@@ -38,16 +39,22 @@ class Machine:
     def wait_for(self, what: str, holds: Callable[[], object], seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while not holds():
-            assert time.monotonic() < deadline, f"not within {seconds} s: {what}\n{self.journal()}"
+            assert time.monotonic() < deadline, f"not within {seconds} s: {what}\n{self.journal()}{self._jobs()}"
             time.sleep(_POLL_SECONDS)
 
     def wait_until_booted(self) -> None:
-        """podman's own units fail in an unprivileged container, so the state may be ``degraded``."""
+        """``degraded`` will do: what cannot start in a container is none of ours."""
         self.wait_for("systemd has booted", lambda: self._state() in ("running", "degraded"))
 
     def journal(self, units: Sequence[str] = ("orchestr8-master", "orchestr8-worker")) -> str:
         chosen = [f"--unit={unit}" for unit in units]
         return self.run("journalctl", "--no-pager", "--lines=60", *chosen, check=False).stdout
+
+    def main_pid(self, unit: str) -> str:
+        return self.shown(unit, "MainPID")["MainPID"]
+
+    def _jobs(self) -> str:
+        return self.run("systemctl", "list-jobs", "--no-pager", check=False).stdout
 
     def _state(self) -> str:
         return self.run("systemctl", "is-system-running", check=False).stdout.strip()
