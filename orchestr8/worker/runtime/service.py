@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
+import struct
 import subprocess
 from collections.abc import AsyncIterator
 
@@ -24,6 +26,7 @@ _BACKOFF_SECONDS_FIRST = 0.1
 _BACKOFF_SECONDS_MAX = 30.0
 _STABLE_SECONDS = 60
 _PING_SECONDS = 5
+_CREDENTIALS = struct.Struct("3i")  # unix(7), SO_PEERCRED: pid, uid, gid of who listens
 
 
 @contextlib.asynccontextmanager
@@ -32,9 +35,6 @@ async def open_service(socket_path: str, *, foreign: bool = False) -> AsyncItera
 
     ``foreign``: it is somebody else's (systemd's podman.socket), which is waited for and never taken over.
     """
-    if await answers(socket_path):
-        yield
-        return
     async with trio.open_nursery() as nursery:
         if not foreign:
             nursery.start_soon(_keep_running, socket_path)
@@ -62,6 +62,20 @@ async def answers(socket_path: str) -> bool:
     return False
 
 
+async def _ended(socket_path: str) -> None:
+    """Until the process that serves the socket, which is not our child, is gone."""
+    try:
+        async with await trio.open_unix_socket(socket_path) as stream:
+            credentials = stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        descriptor = os.pidfd_open(_CREDENTIALS.unpack(credentials)[0])
+    except OSError:
+        return  # it has just ended
+    try:
+        await trio.lowlevel.wait_readable(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def service_command(socket_path: str, *, systemd: bool) -> list[str]:
     options = [] if systemd else ["--cgroup-manager=cgroupfs", "--events-backend=file"]
     return ["podman", *options, "system", "service", "--time=0", f"unix://{socket_path}"]
@@ -72,6 +86,9 @@ async def _keep_running(socket_path: str) -> None:
     environment = {key: value for key, value in os.environ.items() if key not in ("INVOCATION_ID", "NOTIFY_SOCKET")}
     environment["PODMAN_IGNORE_CGROUPSV1_WARNING"] = "1"
     backoff_seconds = _BACKOFF_SECONDS_FIRST
+    if await answers(socket_path):  # of a worker that was killed
+        await _ended(socket_path)
+        get_logger().warning("podman's service of an earlier worker ended, starting another")
     while True:
         await trio.Path(socket_path).parent.mkdir(parents=True, exist_ok=True)
         await trio.Path(socket_path).unlink(missing_ok=True)
