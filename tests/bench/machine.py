@@ -75,7 +75,9 @@ def cpu_percent(
 
 
 def children(pid: int) -> list[int]:
-    return [int(word) for word in _read(f"/proc/{pid}/task/{pid}/children").split()]
+    """Of every thread: who starts a process in a worker thread is its parent all the same."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(word) for task in tasks for word in (task / "children").read_text().split()]
 
 
 def command_line(pid: int) -> list[str]:
