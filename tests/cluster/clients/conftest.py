@@ -5,80 +5,68 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-KUBECTL = str(Path(sys.executable).parent / "kubectl")
-# Any image with a shell; the hollow cluster believes in every image but those named nowhere/...
-IMAGE = os.environ.get("ORCHESTR8_TEST_IMAGE", "registry/busybox:1")
-_COMMAND_SECONDS = 60
+from tests.cluster.clients.programs import Program, kubeconfig_of
+from tests.cluster.cluster import ORCHESTR8, Cluster
+from tests.cluster.lab.inside import entered
+
+_WHICH = os.environ.get("ORCHESTR8_TEST_CLIENTS", "lab")
 
 
 @dataclass(frozen=True)
-class Kubeconfigs:
-    """``viewer`` None: this cluster offers no such user."""
+class Place:
+    """``network``: of the lab, from which its masters are reached; ``viewer`` None: there is no such user."""
 
     admin: Path
     viewer: Path | None
+    network: str = ""
 
 
-@dataclass(frozen=True)
-class Kubectl:
-    """Calls kubectl as a person would: with a kubeconfig, in one namespace, with a cache of its own."""
-
-    kubeconfig: Path
-    home: Path
-    namespace: str = "default"
-
-    def __call__(
-        self, *words: str, code: int = 0, stdin: str | None = None, env: dict[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        """Fails the test when the exit code is not ``code``."""
-        done = subprocess.run(
-            self.command(*words),
-            env=self.environment | (env or {}),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=_COMMAND_SECONDS,
-        )
-        told = f"kubectl {' '.join(words)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
-        assert done.returncode == code, told
-        return done
-
-    def command(self, *words: str) -> list[str]:
-        return [KUBECTL, f"--namespace={self.namespace}", *words]
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {"PATH": os.environ["PATH"], "HOME": str(self.home), "KUBECONFIG": str(self.kubeconfig)}
-
-    def out(self, *words: str) -> str:
-        return self(*words).stdout.strip()
-
-    def start(self, *words: str, **how: Any) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            self.command(*words),
-            env=self.environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **how,
-        )
+@pytest.fixture(scope="package")
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """The lab's cluster, unless ORCHESTR8_TEST_CLIENTS says otherwise: see this package's docstring."""
+    if _WHICH == "hollow":
+        with _hollow(tmp_path_factory.mktemp("hollow")) as found:
+            yield found
+    elif _WHICH != "lab":
+        yield Place(Path(_WHICH), None)
+    else:
+        cluster: Cluster = request.getfixturevalue("shared_cluster")
+        viewer = cluster.lab.folder / "viewer.kubeconfig"
+        viewer.write_text(cluster.masters[0].run([ORCHESTR8, "kubeconfig", "--viewer=vera"]).stdout)
+        yield Place(cluster.kubeconfig, viewer, cluster.lab.segment)
 
 
-@pytest.fixture(scope="session")
-def kubeconfigs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubeconfigs]:
-    given = os.environ.get("ORCHESTR8_TEST_KUBECONFIG")
-    if given:
-        yield Kubeconfigs(Path(given), None)
-        return
-    folder = tmp_path_factory.mktemp("hollow")
+@pytest.fixture
+def namespace(place: Place, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Named after the test, and deleted with all that is in it. The test and its programs are in the lab's network."""
+    name = request.node.name.removeprefix("test_").replace("_", "-").split("[")[0][:50].strip("-")
+    kubectl = Program("kubectl", place.admin, tmp_path)
+    with entered(place.network) if place.network else nullcontext():
+        kubectl("apply", "-f", "-", stdin=f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n")
+        yield name
+        kubectl("delete", "namespace", name, "--timeout=50s")
+
+
+@pytest.fixture
+def kubectl(place: Place, namespace: str, tmp_path: Path) -> Program:
+    return Program("kubectl", kubeconfig_of(place.admin, namespace, tmp_path / "admin"), tmp_path, namespace)
+
+
+@pytest.fixture
+def cli(kubectl: Program) -> Program:
+    """Ours, as the same person in the same namespace."""
+    return Program("orchestr8", kubectl.kubeconfig, kubectl.home, kubectl.namespace)
+
+
+@contextmanager
+def _hollow(folder: Path) -> Iterator[Place]:
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.cluster.clients.hollow", str(folder)],
@@ -90,8 +78,12 @@ def kubeconfigs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubeconfig
     assert process.stdin is not None and process.stdout is not None
     try:
         assert process.stdout.readline() == "ready\n", (folder / "log").read_text()[-3000:]
-        found = Kubeconfigs(folder / "admin.kubeconfig", folder / "viewer.kubeconfig")
-        _until_ready(Kubectl(found.admin, folder))
+        found = Place(folder / "admin.kubeconfig", folder / "viewer.kubeconfig")
+        kubectl = Program("kubectl", found.admin, folder)
+        kubectl("wait", "--for=create", "namespace/default", "--timeout=30s")
+        for name in ("w1", "w2"):
+            kubectl("wait", "--for=create", f"node/{name}", "--timeout=30s")
+            kubectl("wait", "--for=condition=Ready", f"node/{name}", "--timeout=30s")
         yield found
     finally:
         process.stdin.close()
@@ -102,59 +94,3 @@ def kubeconfigs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubeconfig
             process.stdout.close()
     assert code == 0, f"the cluster did not end cleanly:\n{(folder / 'log').read_text()[-3000:]}"
     assert "unforeseen error" not in (folder / "log").read_text()
-
-
-@pytest.fixture
-def kubectl(kubeconfigs: Kubeconfigs, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Kubectl]:
-    """In a namespace named after the test, which is deleted with all that is in it."""
-    name = request.node.name.removeprefix("test_").replace("_", "-").split("[")[0][:50].strip("-")
-    plain = Kubectl(kubeconfigs.admin, tmp_path)
-    plain("apply", "-f", "-", stdin=f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n")
-    yield Kubectl(kubeconfigs.admin, tmp_path, name)
-    plain("delete", "namespace", name, "--timeout=30s")
-
-
-def deployment(name: str = "web", replicas: int = 2, script: str = "", image: str = IMAGE) -> dict[str, Any]:
-    """A Deployment whose containers run ``script`` in a shell."""
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name, "labels": {"app": name}},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": {"app": name}},
-            "template": {
-                "metadata": {"labels": {"app": name}},
-                "spec": pod_spec(script, image),
-            },
-        },
-    }
-
-
-def pod(name: str, script: str = "", image: str = IMAGE, **spec: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "labels": {"app": name}},
-        "spec": {**pod_spec(script, image), **spec},
-    }
-
-
-def pod_spec(script: str, image: str) -> dict[str, Any]:
-    command = ["sh", "-c", script or "trap 'exit 0' TERM; echo started; while true; do sleep 1; done"]
-    return {
-        "terminationGracePeriodSeconds": 1,
-        "containers": [{"name": "main", "image": image, "command": command}],
-    }
-
-
-def service(name: str = "web") -> dict[str, Any]:
-    spec = {"selector": {"app": name}, "ports": [{"port": 80, "targetPort": 8080}]}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}
-
-
-def _until_ready(kubectl: Kubectl, names: Sequence[str] = ("w1", "w2")) -> None:
-    kubectl("wait", "--for=create", "namespace/default", "--timeout=30s")
-    for name in names:
-        kubectl("wait", "--for=create", f"node/{name}", "--timeout=30s")
-        kubectl("wait", "--for=condition=Ready", f"node/{name}", "--timeout=30s")

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
+from dataclasses import replace
 
 import pytest
 
-from tests.cluster.clients.conftest import IMAGE, Kubeconfigs, Kubectl, deployment, pod, service
+from tests.cluster.clients.conftest import Place
+from tests.cluster.clients.objects import IMAGE, NO_IMAGE, OTHER_IMAGE, Object, config_map, deployment, pod, service
+from tests.cluster.clients.programs import Program, kubeconfig_of
 
 
-def _apply(kubectl: Kubectl, *objects: dict[str, object], words: tuple[str, ...] = ()) -> str:
+def _apply(kubectl: Program, *objects: Object, words: tuple[str, ...] = ()) -> str:
     text = "\n---\n".join(json.dumps(obj) for obj in objects)
     return kubectl("apply", *words, "-f", "-", stdin=text).stdout
 
 
-def _get(kubectl: Kubectl, *words: str) -> dict[str, object]:
-    found: dict[str, object] = json.loads(kubectl.out("get", *words, "-o", "json"))
+def _get(kubectl: Program, *words: str) -> Object:
+    found: Object = json.loads(kubectl.out("get", *words, "-o", "json"))
     return found
 
 
-def _until(kubectl: Kubectl, words: tuple[str, ...], wanted: str, seconds: float = 20) -> None:
+def _until(kubectl: Program, words: tuple[str, ...], wanted: str, seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
     while (seen := kubectl.out(*words)) != wanted:
         assert time.monotonic() < deadline, f"kubectl {' '.join(words)} says {seen!r}, not {wanted!r}"
 
 
-def _rolled_out(kubectl: Kubectl, *objects: dict[str, object]) -> None:
+def _rolled_out(kubectl: Program, *objects: Object) -> None:
     _apply(kubectl, *objects)
     kubectl("rollout", "status", "deployment/web", "--timeout=30s")
 
@@ -35,33 +37,32 @@ def _rolled_out(kubectl: Kubectl, *objects: dict[str, object]) -> None:
 # -- apply, diff, create, replace ---------------------------------------------------------------------------
 
 
-def test_apply_creates_then_changes_then_leaves_alone(kubectl: Kubectl) -> None:
+def test_apply_creates_then_changes_then_leaves_alone(kubectl: Program) -> None:
     assert "deployment.apps/web created" in _apply(kubectl, deployment(), service())
     assert "deployment.apps/web unchanged" in _apply(kubectl, deployment(), service())
     told = _apply(kubectl, deployment(replicas=1), service())
     assert "deployment.apps/web configured" in told and "service/web unchanged" in told
 
 
-def test_apply_takes_away_what_the_file_no_longer_says(kubectl: Kubectl) -> None:
-    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a": "1", "b": "2"}}
-    _apply(kubectl, config)
-    _apply(kubectl, {**config, "data": {"a": "1"}})
+def test_apply_takes_away_what_the_file_no_longer_says(kubectl: Program) -> None:
+    _apply(kubectl, config_map("c", a="1", b="2"))
+    _apply(kubectl, config_map("c", a="1"))
     assert kubectl.out("get", "cm", "c", "-o", "jsonpath={.data}") == '{"a":"1"}'
 
 
-def test_apply_as_a_dry_run_on_the_server_changes_nothing(kubectl: Kubectl) -> None:
+def test_apply_as_a_dry_run_on_the_server_changes_nothing(kubectl: Program) -> None:
     assert "created (server dry run)" in _apply(kubectl, deployment(), words=("--dry-run=server",))
     kubectl("get", "deployment", "web", code=1)
 
 
-def test_diff_says_what_apply_would_change(kubectl: Kubectl) -> None:
+def test_diff_says_what_apply_would_change(kubectl: Program) -> None:
     _apply(kubectl, deployment(replicas=1))
     assert kubectl("diff", "-f", "-", stdin=json.dumps(deployment(replicas=1))).stdout == ""
     told = kubectl("diff", "-f", "-", stdin=json.dumps(deployment(replicas=3)), code=1).stdout
     assert "-  replicas: 1" in told and "+  replicas: 3" in told
 
 
-def test_create_and_replace_from_a_file(kubectl: Kubectl) -> None:
+def test_create_and_replace_from_a_file(kubectl: Program) -> None:
     kubectl("create", "-f", "-", stdin=json.dumps(service()))
     told = kubectl("create", "-f", "-", stdin=json.dumps(service()), code=1).stderr
     assert 'Error from server (AlreadyExists): error when creating "STDIN": services "web" already exists' in told
@@ -70,25 +71,25 @@ def test_create_and_replace_from_a_file(kubectl: Kubectl) -> None:
     changed["metadata"]["labels"] = {"tier": "front"}
     kubectl("replace", "-f", "-", stdin=json.dumps(changed))
     after = _get(kubectl, "service", "web")
-    assert after["spec"]["clusterIP"] == before["spec"]["clusterIP"] != ""  # type: ignore[index]
-    assert after["metadata"]["labels"] == {"tier": "front"}  # type: ignore[index]
+    assert after["spec"]["clusterIP"] == before["spec"]["clusterIP"] != ""
+    assert after["metadata"]["labels"] == {"tier": "front"}
 
 
-def test_a_misspelt_field_is_refused_with_its_path(kubectl: Kubectl) -> None:
+def test_a_misspelt_field_is_refused_with_its_path(kubectl: Program) -> None:
     wrong = deployment()
     wrong["spec"]["template"]["spec"]["containers"][0]["imagee"] = "x"
     told = kubectl("apply", "-f", "-", stdin=json.dumps(wrong), code=1).stderr
     assert 'unknown field "spec.template.spec.containers[0].imagee"' in told
 
 
-def test_an_ill_typed_field_is_refused_with_its_path(kubectl: Kubectl) -> None:
+def test_an_ill_typed_field_is_refused_with_its_path(kubectl: Program) -> None:
     wrong = deployment()
     wrong["spec"]["template"]["spec"]["containers"][0]["ports"] = [{"containerPort": "http"}]
     told = kubectl("create", "-f", "-", stdin=json.dumps(wrong), code=1).stderr
     assert "spec.template.spec.containers[0].ports[0].containerPort" in told
 
 
-def test_an_invalid_object_is_refused_with_every_complaint(kubectl: Kubectl) -> None:
+def test_an_invalid_object_is_refused_with_every_complaint(kubectl: Program) -> None:
     wrong = deployment()
     wrong["spec"]["replicas"] = -1
     wrong["spec"]["template"]["metadata"]["labels"] = {"app": "other"}
@@ -96,7 +97,7 @@ def test_an_invalid_object_is_refused_with_every_complaint(kubectl: Kubectl) -> 
     assert "spec.replicas" in told and "spec.template.metadata.labels" in told
 
 
-def test_a_field_without_effect_is_named_in_a_warning(kubectl: Kubectl) -> None:
+def test_a_field_without_effect_is_named_in_a_warning(kubectl: Program) -> None:
     told = kubectl("apply", "-f", "-", stdin=json.dumps(pod("p", schedulerName="other"))).stderr
     assert "Warning: spec." in told
 
@@ -104,7 +105,7 @@ def test_a_field_without_effect_is_named_in_a_warning(kubectl: Kubectl) -> None:
 # -- get ----------------------------------------------------------------------------------------------------
 
 
-def test_get_in_every_form(kubectl: Kubectl) -> None:
+def test_get_in_every_form(kubectl: Program) -> None:
     _rolled_out(kubectl, deployment(), service())
     assert kubectl.out("get", "pods").splitlines()[0].split() == ["NAME", "READY", "STATUS", "RESTARTS", "AGE"]
     wide = kubectl.out("get", "pods", "-o", "wide").splitlines()
@@ -123,39 +124,33 @@ def test_get_in_every_form(kubectl: Kubectl) -> None:
     assert "web" in kubectl.out("get", "pods", "-A", "--sort-by=.metadata.name")
 
 
-def test_a_selector_on_an_unknown_field_is_refused(kubectl: Kubectl) -> None:
+def test_a_selector_on_an_unknown_field_is_refused(kubectl: Program) -> None:
     told = kubectl("get", "pods", "--field-selector", "spec.nonsense=1", code=1).stderr
     assert "field label not supported: spec.nonsense" in told
 
 
-def test_get_of_what_is_not_there(kubectl: Kubectl) -> None:
+def test_get_of_what_is_not_there(kubectl: Program) -> None:
     assert 'Error from server (NotFound): pods "none" not found' in kubectl("get", "pod", "none", code=1).stderr
 
 
-def test_get_in_pages_gives_everything_once(kubectl: Kubectl) -> None:
-    _apply(
-        kubectl, *({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"c{index}"}} for index in range(7))
-    )
+def test_get_in_pages_gives_everything_once(kubectl: Program) -> None:
+    _apply(kubectl, *(config_map(f"c{index}") for index in range(7)))
     names = kubectl.out("get", "cm", "--chunk-size=2", "-o", "name").splitlines()
     assert names == [f"configmap/c{index}" for index in range(7)]
 
 
-def test_get_watch_shows_changes_as_they_come(kubectl: Kubectl) -> None:
+def test_get_watch_shows_changes_as_they_come(kubectl: Program) -> None:
     _apply(kubectl, deployment(replicas=0))
-    watch = kubectl.start("get", "deployment", "web", "-w")
-    try:
+    with kubectl.running("get", "deployment", "web", "-w") as watch:
         assert watch.stdout is not None
         assert watch.stdout.readline().split()[:2] == ["NAME", "READY"]
         assert watch.stdout.readline().split()[:2] == ["web", "0/0"]
         kubectl("scale", "deployment/web", "--replicas=1")
         while watch.stdout.readline().split()[1] != "1/1":
             pass
-    finally:
-        watch.kill()
-        watch.communicate()
 
 
-def test_describe_tells_of_pods_deployments_services_and_nodes(kubectl: Kubectl) -> None:
+def test_describe_tells_of_pods_deployments_services_and_nodes(kubectl: Program) -> None:
     _rolled_out(kubectl, deployment(), service())
     assert "Scaled up replica set" in kubectl.out("describe", "deployment", "web")
     name = kubectl.out("get", "pods", "-o", "name").splitlines()[0]
@@ -171,15 +166,15 @@ def test_describe_tells_of_pods_deployments_services_and_nodes(kubectl: Kubectl)
 # -- changing -----------------------------------------------------------------------------------------------
 
 
-def test_scale_and_rollout_through_several_revisions(kubectl: Kubectl) -> None:
+def test_scale_and_rollout_through_several_revisions(kubectl: Program) -> None:
     _rolled_out(kubectl, deployment())
     kubectl("scale", "deployment/web", "--replicas=3")
     kubectl("rollout", "status", "deployment/web", "--timeout=30s")
-    kubectl("set", "image", "deployment/web", f"main={IMAGE}-2")
+    kubectl("set", "image", "deployment/web", f"main={OTHER_IMAGE}")
     kubectl("rollout", "status", "deployment/web", "--timeout=30s")
     history = kubectl.out("rollout", "history", "deployment/web").splitlines()
     assert [line.split()[0] for line in history[2:]] == ["1", "2"]
-    assert f"{IMAGE}-2" in kubectl.out("rollout", "history", "deployment/web", "--revision=2")
+    assert OTHER_IMAGE in kubectl.out("rollout", "history", "deployment/web", "--revision=2")
     kubectl("rollout", "undo", "deployment/web")
     kubectl("rollout", "status", "deployment/web", "--timeout=30s")
     image = "jsonpath={.spec.template.spec.containers[0].image}"
@@ -194,12 +189,12 @@ def test_scale_and_rollout_through_several_revisions(kubectl: Kubectl) -> None:
     kubectl("rollout", "resume", "deployment/web")
 
 
-def test_scale_of_what_has_changed_meanwhile_is_refused(kubectl: Kubectl) -> None:
+def test_scale_of_what_has_changed_meanwhile_is_refused(kubectl: Program) -> None:
     _apply(kubectl, deployment(replicas=1))
     kubectl("scale", "deployment/web", "--replicas=0", "--current-replicas=7", code=1)
 
 
-def test_edit_sends_what_the_editor_leaves(kubectl: Kubectl) -> None:
+def test_edit_sends_what_the_editor_leaves(kubectl: Program) -> None:
     _apply(kubectl, deployment(replicas=1))
     editor = kubectl.home / "editor"
     editor.write_text("#!/bin/sh\nsed -i 's/replicas: 1/replicas: 0/' \"$1\"\n")
@@ -208,7 +203,7 @@ def test_edit_sends_what_the_editor_leaves(kubectl: Kubectl) -> None:
     assert kubectl.out("get", "deployment", "web", "-o", "jsonpath={.spec.replicas}") == "0"
 
 
-def test_label_and_annotate_do_not_raise_the_generation(kubectl: Kubectl) -> None:
+def test_label_and_annotate_do_not_raise_the_generation(kubectl: Program) -> None:
     _apply(kubectl, deployment(replicas=0))
     kubectl("label", "deployment", "web", "tier=front")
     assert "already has a value" in kubectl("label", "deployment", "web", "tier=back", code=1).stderr
@@ -217,8 +212,8 @@ def test_label_and_annotate_do_not_raise_the_generation(kubectl: Kubectl) -> Non
     kubectl("label", "deployment", "web", "tier-")
     found = _get(kubectl, "deployment", "web")
     meta = found["metadata"]
-    assert meta["labels"] == {"app": "web"} and meta["annotations"]["note"] == "hello"  # type: ignore[index]
-    assert meta["generation"] == 1  # type: ignore[index]
+    assert meta["labels"] == {"app": "web"} and meta["annotations"]["note"] == "hello"
+    assert meta["generation"] == 1
 
 
 @pytest.mark.parametrize(
@@ -232,34 +227,34 @@ def test_label_and_annotate_do_not_raise_the_generation(kubectl: Kubectl) -> Non
         ("json", '[{"op":"replace","path":"/spec/replicas","value":0}]'),
     ],
 )
-def test_patch_in_three_ways(kubectl: Kubectl, kind: str, patch: str) -> None:
+def test_patch_in_three_ways(kubectl: Program, kind: str, patch: str) -> None:
     _apply(kubectl, deployment(replicas=1))
     assert "patched" in kubectl.out("patch", "deployment", "web", f"--type={kind}", "-p", patch)
     found = _get(kubectl, "deployment", "web")
     spec = found["spec"]
-    container = spec["template"]["spec"]["containers"][0]  # type: ignore[index]
+    container = spec["template"]["spec"]["containers"][0]
     assert container["image"] == IMAGE
     match kind:
         case "strategic":
             assert container["env"] == [{"name": "A", "value": "1"}]
         case "merge":
-            assert spec["template"]["metadata"]["annotations"] == {"a": "1"}  # type: ignore[index]
+            assert spec["template"]["metadata"]["annotations"] == {"a": "1"}
         case "json":
-            assert spec["replicas"] == 0  # type: ignore[index]
-    assert found["metadata"]["generation"] == 2  # type: ignore[index]
+            assert spec["replicas"] == 0
+    assert found["metadata"]["generation"] == 2
 
 
-def test_patch_of_a_status_changes_only_the_status(kubectl: Kubectl) -> None:
+def test_patch_of_a_status_changes_only_the_status(kubectl: Program) -> None:
     _apply(kubectl, pod("p"))
     kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=30s")
     condition = '{"spec":{"nodeName":"x"},"status":{"conditions":[{"type":"example.com/Mine","status":"True"}]}}'
     kubectl("patch", "pod", "p", "--subresource=status", "--type=strategic", "-p", condition)
     found = _get(kubectl, "pod", "p")
-    assert found["spec"]["nodeName"] != "x"  # type: ignore[index]
-    assert "example.com/Mine" in {each["type"] for each in found["status"]["conditions"]}  # type: ignore[index]
+    assert found["spec"]["nodeName"] != "x"
+    assert "example.com/Mine" in {each["type"] for each in found["status"]["conditions"]}
 
 
-def test_expose_and_run(kubectl: Kubectl) -> None:
+def test_expose_and_run(kubectl: Program) -> None:
     _apply(kubectl, deployment(replicas=0))
     kubectl("expose", "deployment", "web", "--port=80", "--type=NodePort")
     assert int(kubectl.out("get", "service", "web", "-o", "jsonpath={.spec.ports[0].nodePort}")) >= 30000
@@ -270,14 +265,14 @@ def test_expose_and_run(kubectl: Kubectl) -> None:
 # -- deleting -----------------------------------------------------------------------------------------------
 
 
-def test_delete_waits_until_the_pod_is_gone(kubectl: Kubectl) -> None:
+def test_delete_waits_until_the_pod_is_gone(kubectl: Program) -> None:
     _apply(kubectl, pod("p"))
     kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=30s")
     kubectl("delete", "pod", "p", "--wait", "--timeout=30s")
     kubectl("get", "pod", "p", code=1)
 
 
-def test_delete_by_force_does_not_ask_the_node(kubectl: Kubectl) -> None:
+def test_delete_by_force_does_not_ask_the_node(kubectl: Program) -> None:
     _apply(kubectl, pod("p", "trap '' TERM; sleep 1000", terminationGracePeriodSeconds=600))
     kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=30s")
     kubectl("delete", "pod", "p", "--force", "--timeout=20s")
@@ -285,7 +280,7 @@ def test_delete_by_force_does_not_ask_the_node(kubectl: Kubectl) -> None:
 
 
 @pytest.mark.parametrize("cascade", ["background", "foreground", "orphan"])
-def test_delete_with_each_cascade(kubectl: Kubectl, cascade: str) -> None:
+def test_delete_with_each_cascade(kubectl: Program, cascade: str) -> None:
     _rolled_out(kubectl, deployment(replicas=1))
     kubectl("delete", "deployment", "web", f"--cascade={cascade}", "--timeout=30s")
     kubectl("get", "deployment", "web", code=1)
@@ -296,16 +291,17 @@ def test_delete_with_each_cascade(kubectl: Kubectl, cascade: str) -> None:
     _until(kubectl, ("get", "replicaset,pods", "-o", "name"), "")
 
 
-def test_delete_by_label_and_all(kubectl: Kubectl) -> None:
+def test_delete_by_label_and_all(kubectl: Program) -> None:
     for name in ("a", "b", "c"):
-        _apply(kubectl, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": {"n": name}}})
+        _apply(kubectl, config_map(name))
+        kubectl("label", "cm", name, f"n={name}")
     assert "deleted" in kubectl.out("delete", "cm", "-l", "n in (a,b)")
     assert kubectl.out("get", "cm", "-o", "name") == "configmap/c"
     kubectl("delete", "cm", "--all")
     assert kubectl.out("get", "cm", "-o", "name") == ""
 
 
-def test_a_finalizer_holds_an_object_until_it_is_taken_away(kubectl: Kubectl) -> None:
+def test_a_finalizer_holds_an_object_until_it_is_taken_away(kubectl: Program) -> None:
     meta = {"name": "c", "finalizers": ["example.com/hold"]}
     _apply(kubectl, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta})
     kubectl("delete", "cm", "c", "--wait=false")
@@ -314,11 +310,11 @@ def test_a_finalizer_holds_an_object_until_it_is_taken_away(kubectl: Kubectl) ->
     kubectl("get", "cm", "c", code=1)
 
 
-def test_the_namespaces_of_the_system_stay(kubectl: Kubectl) -> None:
+def test_the_namespaces_of_the_system_stay(kubectl: Program) -> None:
     assert "Forbidden" in kubectl("delete", "namespace", "kube-system", code=1).stderr
 
 
-def test_nothing_is_made_in_a_namespace_that_is_not_there(kubectl: Kubectl) -> None:
+def test_nothing_is_made_in_a_namespace_that_is_not_there(kubectl: Program) -> None:
     told = kubectl("create", "-n", "nowhere", "-f", "-", stdin=json.dumps(service()), code=1).stderr
     assert 'namespaces "nowhere" not found' in told
 
@@ -326,27 +322,25 @@ def test_nothing_is_made_in_a_namespace_that_is_not_there(kubectl: Kubectl) -> N
 # -- logs, exec ---------------------------------------------------------------------------------------------
 
 
-def test_logs_follow_tail_and_previous(kubectl: Kubectl) -> None:
+def test_logs_follow_tail_and_previous(kubectl: Program) -> None:
     _apply(kubectl, pod("p", "echo one; echo two; echo three; sleep 4; exit 3"))
     kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=30s")
     assert kubectl.out("logs", "p") == "one\ntwo\nthree"
     assert kubectl.out("logs", "p", "--tail=1") == "three"
     assert kubectl.out("logs", "p", "--timestamps").splitlines()[0].split()[1] == "one"
-    follow = kubectl.start("logs", "-f", "p")
-    out, _ = follow.communicate(timeout=30)
-    assert out.split() == ["one", "two", "three"]
+    assert kubectl.out("logs", "-f", "p").split() == ["one", "two", "three"]
     _until(kubectl, ("get", "pod", "p", "-o", "jsonpath={.status.containerStatuses[0].restartCount}"), "1")
     assert kubectl.out("logs", "--previous", "p") == "one\ntwo\nthree"
     assert "container other is not valid for pod p" in kubectl("logs", "p", "-c", "other", code=1).stderr
 
 
-def test_logs_of_a_container_that_has_not_started(kubectl: Kubectl) -> None:
-    _apply(kubectl, pod("p", image="nowhere/none:1"))
+def test_logs_of_a_container_that_has_not_started(kubectl: Program) -> None:
+    _apply(kubectl, pod("p", image=NO_IMAGE))
     _until(kubectl, ("get", "pod", "p", "-o", "jsonpath={.status.phase}"), "Pending")
     assert "BadRequest" in kubectl("logs", "p", code=1).stderr
 
 
-def test_exec_passes_output_input_and_exit_code(kubectl: Kubectl) -> None:
+def test_exec_passes_output_input_and_exit_code(kubectl: Program) -> None:
     _apply(kubectl, pod("p"))
     kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=30s")
     done = kubectl("exec", "p", "--", "sh", "-c", "echo out; echo err >&2; exit 3", code=3)
@@ -355,22 +349,18 @@ def test_exec_passes_output_input_and_exit_code(kubectl: Kubectl) -> None:
     assert kubectl("exec", "-i", "p", "--", "cat", stdin="some text\n" * 10_000).stdout == "some text\n" * 10_000
 
 
-def test_exec_with_a_terminal(kubectl: Kubectl) -> None:
+def test_exec_with_a_terminal(kubectl: Program) -> None:
     _apply(kubectl, pod("p"))
     kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=30s")
-    words = " ".join(f"'{word}'" for word in kubectl.command("exec", "-it", "p", "--", "sh", "-c", "echo tty; exit 5"))
-    done = subprocess.run(
-        ["script", "-qec", words, "/dev/null"],
-        env=kubectl.environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    assert done.returncode == 5 and "tty" in done.stdout, done
+    with kubectl.at_terminal("exec", "-it", "p", "--", "sh") as terminal:
+        terminal.type("stty size; echo a$((1+1))c\r")
+        terminal.shows("24 80")
+        terminal.shows("a2c")
+        terminal.type("exit 5\r")
+        assert terminal.ends() == 5
 
 
-def test_exec_in_a_pod_that_has_no_node(kubectl: Kubectl) -> None:
+def test_exec_in_a_pod_that_has_no_node(kubectl: Program) -> None:
     _apply(kubectl, pod("p", nodeSelector={"none": "such"}))
     told = kubectl("exec", "p", "--", "true", code=1).stderr
     assert "pod p does not have a host assigned" in told
@@ -379,7 +369,7 @@ def test_exec_in_a_pod_that_has_no_node(kubectl: Kubectl) -> None:
 # -- nodes, waiting, events ---------------------------------------------------------------------------------
 
 
-def test_cordon_drain_and_uncordon(kubectl: Kubectl) -> None:
+def test_cordon_drain_and_uncordon(kubectl: Program) -> None:
     _rolled_out(kubectl, deployment(replicas=4))
     node = kubectl.out("get", "pods", "-o", "jsonpath={.items[0].spec.nodeName}")
     try:
@@ -394,13 +384,13 @@ def test_cordon_drain_and_uncordon(kubectl: Kubectl) -> None:
     assert "SchedulingDisabled" not in kubectl.out("get", "node", node)
 
 
-def test_taint_and_untaint(kubectl: Kubectl) -> None:
+def test_taint_and_untaint(kubectl: Program) -> None:
     node = kubectl.out("get", "nodes", "-o", "jsonpath={.items[0].metadata.name}")
     kubectl("taint", "node", node, "example.com/k=v:PreferNoSchedule")
     kubectl("taint", "node", node, "example.com/k-")
 
 
-def test_wait_for_a_condition_a_value_and_an_end(kubectl: Kubectl) -> None:
+def test_wait_for_a_condition_a_value_and_an_end(kubectl: Program) -> None:
     _apply(kubectl, deployment(replicas=1))
     kubectl("wait", "--for=condition=Available", "deployment/web", "--timeout=30s")
     kubectl("wait", "--for=jsonpath={.status.readyReplicas}=1", "deployment/web", "--timeout=30s")
@@ -410,7 +400,7 @@ def test_wait_for_a_condition_a_value_and_an_end(kubectl: Kubectl) -> None:
     assert "not found" in told
 
 
-def test_events_tell_what_happened(kubectl: Kubectl) -> None:
+def test_events_tell_what_happened(kubectl: Program) -> None:
     _rolled_out(kubectl, deployment(replicas=1))
     assert "Scaled up replica set" in kubectl.out("events")
     assert "SuccessfulCreate" in kubectl.out("get", "events", "--field-selector", "involvedObject.kind=ReplicaSet")
@@ -419,13 +409,13 @@ def test_events_tell_what_happened(kubectl: Kubectl) -> None:
 # -- auth, discovery ----------------------------------------------------------------------------------------
 
 
-def test_auth_whoami_and_can_i(kubectl: Kubectl, kubeconfigs: Kubeconfigs) -> None:
+def test_auth_whoami_and_can_i(kubectl: Program, place: Place) -> None:
     assert "kubernetes-admin" in kubectl.out("auth", "whoami")
     assert kubectl.out("auth", "can-i", "delete", "pods") == "yes"
     assert "*.*" in kubectl.out("auth", "can-i", "--list")
-    if kubeconfigs.viewer is None:
+    if place.viewer is None:
         return
-    viewer = Kubectl(kubeconfigs.viewer, kubectl.home, kubectl.namespace)
+    viewer = replace(kubectl, kubeconfig=kubeconfig_of(place.viewer, kubectl.namespace, kubectl.home / "viewer"))
     assert "orchestr8:viewers" in viewer.out("auth", "whoami")
     assert viewer("auth", "can-i", "delete", "pods", code=1).stdout.startswith("no - pods is forbidden")
     assert viewer.out("auth", "can-i", "list", "pods") == "yes"
@@ -434,17 +424,17 @@ def test_auth_whoami_and_can_i(kubectl: Kubectl, kubeconfigs: Kubeconfigs) -> No
     assert "Forbidden" in viewer("create", "-f", "-", stdin=json.dumps(service()), code=1).stderr
 
 
-def test_a_wrong_token_is_told_so(kubectl: Kubectl, kubeconfigs: Kubeconfigs) -> None:
+def test_a_wrong_token_is_told_so(kubectl: Program) -> None:
     server = kubectl.out("config", "view", "-o", "jsonpath={.clusters[0].cluster.server}")
-    stranger = kubectl.home / "stranger"
-    Kubectl(stranger, kubectl.home)("config", "set-cluster", "c", f"--server={server}", "--insecure-skip-tls-verify")
-    Kubectl(stranger, kubectl.home)("config", "set-credentials", "u", "--token=wrong")
-    Kubectl(stranger, kubectl.home)("config", "set-context", "x", "--cluster=c", "--user=u")
-    Kubectl(stranger, kubectl.home)("config", "use-context", "x")
-    assert "You must be logged in" in Kubectl(stranger, kubectl.home)("get", "pods", code=1).stderr
+    stranger = replace(kubectl, kubeconfig=kubectl.home / "stranger")
+    stranger("config", "set-cluster", "c", f"--server={server}", "--insecure-skip-tls-verify")
+    stranger("config", "set-credentials", "u", "--token=wrong")
+    stranger("config", "set-context", "x", "--cluster=c", "--user=u")
+    stranger("config", "use-context", "x")
+    assert "You must be logged in" in stranger("get", "pods", code=1).stderr
 
 
-def test_api_resources_and_versions(kubectl: Kubectl) -> None:
+def test_api_resources_and_versions(kubectl: Program) -> None:
     listed = kubectl.out("api-resources", "--no-headers", "-o", "name").split()
     wanted = (
         "pods deployments.apps replicasets.apps services endpointslices.discovery.k8s.io leases.coordination.k8s.io"
@@ -461,10 +451,10 @@ KINDS = (
 
 
 @pytest.mark.parametrize("kind", KINDS.split())
-def test_explain(kubectl: Kubectl, kind: str) -> None:
+def test_explain(kubectl: Program, kind: str) -> None:
     told = kubectl.out("explain", kind)
     assert "DESCRIPTION:" in told and "metadata" in told
 
 
-def test_explain_goes_down_to_a_field(kubectl: Kubectl) -> None:
+def test_explain_goes_down_to_a_field(kubectl: Program) -> None:
     assert "containerPort" in kubectl.out("explain", "deployment.spec.template.spec.containers.ports")
