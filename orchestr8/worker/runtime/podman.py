@@ -53,6 +53,7 @@ _EVENTS_BUFFER = 1024
 _SETTLE_SECONDS = 5  # from the end of a process until conmon has written its exit code
 _SETTLE_POLL_SECONDS = 0.01
 _INSPECT_TRIES = 10
+_REMOVE_TRIES = 3
 _SIGKILL_ANSWER_SECONDS = 10
 
 
@@ -154,7 +155,7 @@ class PodmanRuntime:
             pod = (await self._client.call("GET", f"/pods/{sandbox_id}/json")).json()
             for container in pod.get("Containers") or ():
                 await self._end_sessions(container["Id"])
-            await self._client.call("DELETE", f"/pods/{sandbox_id}", {"force": "true", "timeout": "0"})
+            await self._delete(f"/pods/{sandbox_id}", {"force": "true", "timeout": "0"})
             for container in pod.get("Containers") or ():
                 self._forget(container["Id"])
 
@@ -202,7 +203,7 @@ class PodmanRuntime:
         with contextlib.suppress(ContainerNotFound):
             await self._end_sessions(container_id)
             query = {"force": "true", "timeout": "0", "v": "true"}
-            await self._client.call("DELETE", f"/containers/{container_id}", query)
+            await self._delete(f"/containers/{container_id}", query)
         self._forget(container_id)
 
     async def inspect_container(self, container_id: str) -> ContainerState:
@@ -285,6 +286,18 @@ class PodmanRuntime:
     async def _inspect_once(self, container_id: str) -> dict[str, Any]:
         found: dict[str, Any] = (await self._client.call("GET", f"/containers/{container_id}/json")).json()
         return found
+
+    async def _delete(self, path: str, query: dict[str, str]) -> None:
+        """Podman 5 refuses once because of a lost monitor, takes that container for ended, and removes it when asked
+        again; a sandbox asks for its containers first and then for its first process."""
+        for _ in range(_REMOVE_TRIES - 1):
+            try:
+                await self._client.call("DELETE", path, query)
+                return
+            except RuntimeFailed as error:
+                if "conmon exited prematurely" not in error.message:
+                    raise
+        await self._client.call("DELETE", path, query)
 
     async def _settled(self, found: dict[str, Any]) -> ContainerState:
         container_id = found["Id"]

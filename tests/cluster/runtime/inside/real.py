@@ -147,6 +147,16 @@ async def test_a_dead_monitor_is_noticed_and_the_exit_code_after_it_is_unknown()
         assert listed.containers[0].phase is ContainerPhase.EXITED
 
 
+async def test_a_sandbox_goes_although_every_monitor_is_dead() -> None:
+    async with opened() as (runtime, sandbox):
+        await started(runtime, sandbox, FOREVER)
+        for pid in conmons():
+            os.kill(pid, signal.SIGKILL)
+        await runtime.remove_sandbox(sandbox.id)
+        assert await runtime.list_sandboxes() == []
+        assert not Path(f"/proc/{sandbox.network_pid}").exists()
+
+
 async def test_a_killed_service_comes_back_and_nothing_of_the_containers_is_lost() -> None:
     async with opened() as (runtime, sandbox):
         state = await started(runtime, sandbox, "sleep 1; exit 9")
