@@ -13,6 +13,7 @@ import socket
 import struct
 import subprocess
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import trio
 
@@ -94,7 +95,12 @@ async def _keep_running(socket_path: str) -> None:
         await trio.Path(socket_path).unlink(missing_ok=True)
         started = trio.current_time()
         process = await trio.lowlevel.open_process(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+            command,
+            env=environment,
+            cwd=str(Path(socket_path).parent),  # conmon leaves a file named ``oom`` where it was started
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
         )
         try:
             code = await process.wait()
