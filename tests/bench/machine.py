@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.cluster.lab import Host, cgroups
+
 ROOT = Path(__file__).resolve().parents[2]
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -60,6 +62,15 @@ def memory_mb(pid: int) -> dict[str, float]:
 def cpu_seconds(pid: int) -> float:
     """User and system time of the process itself and of its children that were waited for."""
     return sum(int(field) for field in _stat(pid)[11:15]) / _TICKS_PER_SECOND
+
+
+def host_cpu_seconds(host: Host) -> float:
+    """Of everything that ran in a host of a lab since it was switched on, however it ended."""
+    folder = f"{host.netns.removesuffix(f'-{host.name}')}/{host.name}"
+    if cgroups.is_unified():
+        stat = dict(line.split() for line in _read(f"{cgroups.ROOT}/{folder}/cpu.stat").splitlines())
+        return int(stat["usage_usec"]) / 1e6
+    return int(_read(f"{cgroups.ROOT}/cpuacct/{folder}/cpuacct.usage")) / 1e9
 
 
 def cpu_percent(

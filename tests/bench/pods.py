@@ -11,6 +11,7 @@ from typing import Any
 from tests.bench import bare
 from tests.bench.client import Requests, Way, watching
 from tests.bench.figures import Figure, Series
+from tests.bench.machine import host_cpu_seconds
 from tests.bench.objects import DEPLOYMENTS, IMAGE, PODS, deployment, is_running, pod, restarts
 from tests.cluster.cluster import Cluster
 
@@ -52,7 +53,8 @@ def one(cluster: Cluster, way: Way, repetitions: int) -> list[Figure]:
 def fifty(cluster: Cluster, way: Way, repetitions: int) -> list[Figure]:
     """POST of a Deployment to the watch that says Running of the last of its pods."""
     replicas, server = 50, way.servers[0]
-    taken, podman = [], []
+    taken, podman, used = [], [], []
+    hosts = [*cluster.masters, *cluster.workers]
     with Requests(way, server) as ask:
         for number in range(repetitions):
             name = f"fifty-{number}"
@@ -64,9 +66,12 @@ def fifty(cluster: Cluster, way: Way, repetitions: int) -> list[Figure]:
                         running.add(found["metadata"]["name"])
                     return len(running) == replicas
 
+                before = [host_cpu_seconds(host) for host in hosts]
                 began = time.monotonic()
                 ask("POST", DEPLOYMENTS, deployment(name, replicas))
                 taken.append(watch.wait(all_running, f"{replicas} pods Running", 120) - began)
+                after = [host_cpu_seconds(host) for host in hosts]
+                used.append({host.name: round(b - a, 2) for host, a, b in zip(hosts, before, after, strict=True)})
                 remove_deployment(ask, way, name, replicas)
         podman.append(bare.run_many_seconds(cluster.workers, replicas // len(cluster.workers)))
     return [
@@ -77,6 +82,7 @@ def fifty(cluster: Cluster, way: Way, repetitions: int) -> list[Figure]:
             target=FIFTY_TARGET_SECONDS,
             beside=[Series("25 podman run on each of the two", podman)],
             published="Docker Swarm 7.6 s",
+            details={"cpu_seconds_of_hosts": used},
         )
     ]
 
