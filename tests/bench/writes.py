@@ -21,7 +21,7 @@ from tests.cluster.raft.masters import masters
 WRITERS = (1, 16, 128)
 TARGETS = {16: 2_468.0, 128: 4_772.0}
 _PUBLISHED = {1: "", 16: "etcd 2,468/s by its own client", 128: "etcd 4,772/s by its own client"}
-_CONFIG_MAP = '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"bench-@"},"data":{"x":"%s"}}' % ("x" * 200)
+_CONFIG_MAP = '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"bench-@"},"data":{"x":"%s#"}}' % ("x" * 200)
 
 
 def in_the_store(seconds: float, beside: dict[str, Series]) -> list[Figure]:

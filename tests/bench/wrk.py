@@ -14,7 +14,7 @@ function request()
   n = n + 1
   local name = (%(cycle)d > 0) and string.format("%%03d", n %% %(cycle)d) or (%(run)s .. n)
   local path = string.gsub(%(path)s, "@", name)
-  local body = string.gsub(%(body)s, "@", name)
+  local body = string.gsub(string.gsub(%(body)s, "@", name), "#", n)
   return wrk.format(%(method)s, path, %(headers)s, body)
 end
 function done(summary, latency, requests)
@@ -29,7 +29,7 @@ end
 @dataclass(frozen=True)
 class Load:
     """``path`` and ``body``: @ stands for three digits below the number of connections, or, with ``fresh``, for a name
-    that begins so and is used once."""
+    that begins so and is used once; # in ``body`` for a number that is another each time."""
 
     url: str
     method: str
