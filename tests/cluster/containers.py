@@ -56,7 +56,7 @@ def podman_events(host: Host) -> list[dict[str, Any]]:
 
 
 def podman_service_pid(host: Host) -> int:
-    """As seen in the host."""
+    """As seen from outside the host."""
     for pid in host.processes():
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         if words[0].endswith(b"podman") and b"service" in words:

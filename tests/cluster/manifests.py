@@ -37,7 +37,7 @@ def pod(name: str, *containers: dict[str, Any], **spec: Any) -> dict[str, Any]:
 def deployment(name: str, *, replicas: int, containers: Sequence[dict[str, Any]] = (), **spec: Any) -> dict[str, Any]:
     """``containers`` left out: an HTTP server. ``spec``: of the pods."""
     labels = {"app": name}
-    pod_spec = {"containers": list(containers or [web_container()]), "terminationGracePeriodSeconds": 4, **spec}
+    pod_spec = {"containers": list(containers or [web_container()]), "terminationGracePeriodSeconds": 2, **spec}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",

@@ -10,9 +10,9 @@ import pytest
 
 from tests.cluster.api import NODES, is_live, until
 from tests.cluster.cluster import Cluster
-from tests.cluster.lab import Host
 from tests.cluster.manifests import container, deployment, pod, service
 from tests.cluster.space import Space, space
+from tests.cluster.traffic import answering
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "web.yaml"
 
@@ -21,11 +21,6 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "web.yaml"
 def here(shared_cluster: Cluster) -> Iterator[Space]:
     with space(shared_cluster.api, "bootstrap") as made:
         yield made
-
-
-def ask(host: Host, address: str) -> str:
-    """The name of the pod that answered."""
-    return host.run(["curl", "-sS", "--max-time", "2", f"http://{address}/cgi-bin/who"]).stdout.split()[0]
 
 
 def test_three_masters_and_two_workers_are_one_cluster(cluster: Cluster) -> None:
@@ -64,7 +59,7 @@ def test_the_example_runs_on_both_workers_and_all_its_pods_answer(cluster: Clust
     for worker in cluster.workers:
         until(
             f"the Service answers on {worker.name} from all three pods",
-            lambda worker=worker: {ask(worker, here.address("web")) for _ in range(20)},  # type: ignore[misc]
+            lambda worker=worker: answering(worker, here.address("web")),  # type: ignore[misc]
             holds=lambda answered: answered == names,
         )
 

@@ -36,6 +36,13 @@ class Seen:
     answered: dict[str, int] = field(default_factory=dict)
 
 
+def answering(host: Host, address: str, requests: int = 20) -> set[str]:
+    """The pods that answer so many requests from the host to ``address``; "" stands for those without an answer."""
+    ask = f"curl -s --max-time 2 http://{address}/cgi-bin/who || echo"
+    told = host.run(["sh", "-c", f"for n in $(seq {requests}); do {ask}; done"], timeout_seconds=120).stdout
+    return {line.partition(" ")[0] for line in told.splitlines()}
+
+
 @contextmanager
 def traffic(host: Host, address: str) -> Iterator[Seen]:
     """A client on the host asks the web image's ``who`` 20 times a second while the block runs. ``address``: host or
