@@ -34,7 +34,7 @@ def masters(machine: Machine) -> Machine:
     _join(machine, "m2", printed[0][0])
     # The line for m3 got lost: another one is made while the first master runs.
     line = machine.text("orchestr8", "token", "for-member", "m3", *places)
-    _join(machine, "m3", line.removeprefix("orchestr8 ").partition(" --master")[0])
+    _join(machine, "m3", line.removeprefix("orchestr8 "))
     for name in ("m2", "m3"):
         machine.run("systemctl", "start", f"orchestr8-{name}")
     machine.wait_for("a quorum", lambda: _status(machine)["quorum"])
@@ -63,6 +63,23 @@ def test_a_leader_that_is_stopped_hands_over_first(masters: Machine) -> None:
     masters.wait_for("all are there again", lambda: all(each["connected"] for each in _status(masters)["masters"]))
 
 
+def test_a_master_that_lost_its_disk_comes_back_with_a_new_token(masters: Machine) -> None:
+    lost = next(each["name"] for each in _status(masters)["masters"] if each["role"] == "follower")
+    masters.run("systemctl", "kill", "--signal=KILL", f"orchestr8-{lost}")
+    masters.run("systemctl", "stop", f"orchestr8-{lost}")
+    masters.run("rm", "-r", f"/var/lib/orchestr8/{lost}")
+    _join(masters, lost, masters.text("orchestr8", "token", "create", "--role", "master").removeprefix("orchestr8 "))
+    masters.run("systemctl", "start", f"orchestr8-{lost}")
+    assert masters.shown(f"orchestr8-{lost}", "StatusText")["StatusText"].startswith("following ")
+    # It holds what was written before its new disk.
+    server = f"https://{MASTERS[lost]}:6443"
+    config = masters.text(
+        "orchestr8", "kubeconfig", "--server", server, "--config", f"/etc/orchestr8/{lost}/master.toml"
+    )
+    masters.write("/root/lost.yaml", config, mode="600")
+    masters.run("orchestr8", "get", "configmap", "before", "--kubeconfig", "/root/lost.yaml")
+
+
 _ACTIVE = {"ActiveState": "active"}
 
 
@@ -78,7 +95,15 @@ def _give_unit(machine: Machine, name: str, address: str) -> None:
 
 def _join(machine: Machine, name: str, line: str) -> None:
     places = ["--data-dir", f"/var/lib/orchestr8/{name}", "--config-dir", f"/etc/orchestr8/{name}"]
-    words = [*line.split(), "--master", "--name", name, "--own-address", MASTERS[name], *places]
+    words = [
+        *line.partition(" --master")[0].split(),
+        "--master",
+        "--name",
+        name,
+        "--own-address",
+        MASTERS[name],
+        *places,
+    ]
     machine.wait_for(f"{name} joins", lambda: machine.run("orchestr8", *words, check=False).returncode in (0, 4))
 
 
