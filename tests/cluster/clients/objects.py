@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from tests.cluster.lab import registry
 
-# Any images with a shell.
-IMAGE = os.environ.get("ORCHESTR8_TEST_IMAGE", registry.BUSYBOX)
-OTHER_IMAGE = os.environ.get("ORCHESTR8_TEST_OTHER_IMAGE", registry.WEB)
+IMAGE = registry.BUSYBOX
+OTHER_IMAGE = registry.WEB  # has the same shell
 NO_IMAGE = "nowhere/none:1"  # cannot be pulled
 RUNS = "trap 'exit 0' TERM; echo started; while true; do sleep 0.2; done"
+# For a terminal: tells its size, at first and whenever it changes; repeats a word; ends with 7 when interrupted.
+AT_TERMINAL = """
+trap 'stty size' WINCH
+trap 'echo interrupted; exit 7' INT
+until stty size 2>/dev/null; do sleep 0.1; done
+until read word && [ "$word" ]; do true; done
+echo "<$word>"
+while true; do sleep 0.1; done
+"""
 
 Object = dict[str, Any]
 

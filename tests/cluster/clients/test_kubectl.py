@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from tests.cluster.clients.conftest import Place
-from tests.cluster.clients.objects import IMAGE, NO_IMAGE, OTHER_IMAGE, Object, config_map, deployment, pod, service
+from tests.cluster.clients.objects import (
+    AT_TERMINAL,
+    IMAGE,
+    NO_IMAGE,
+    OTHER_IMAGE,
+    Object,
+    config_map,
+    deployment,
+    pod,
+    service,
+)
 from tests.cluster.clients.programs import Program, kubeconfig_of
+
+_PATIENCE_SECONDS = 30
 
 
 def _apply(kubectl: Program, *objects: Object, words: tuple[str, ...] = ()) -> str:
@@ -23,10 +36,14 @@ def _get(kubectl: Program, *words: str) -> Object:
     return found
 
 
-def _until(kubectl: Program, words: tuple[str, ...], wanted: str, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while (seen := kubectl.out(*words)) != wanted:
-        assert time.monotonic() < deadline, f"kubectl {' '.join(words)} says {seen!r}, not {wanted!r}"
+def _until(kubectl: Program, words: tuple[str, ...], wanted: str) -> None:
+    _until_some(kubectl, words, wanted.__eq__)
+
+
+def _until_some(kubectl: Program, words: tuple[str, ...], holds: Callable[[str], bool]) -> None:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not holds(seen := kubectl.out(*words)):
+        assert time.monotonic() < deadline, f"kubectl {' '.join(words)} still says {seen!r}"
 
 
 def _rolled_out(kubectl: Program, *objects: Object) -> None:
@@ -110,6 +127,9 @@ def test_get_in_every_form(kubectl: Program) -> None:
     assert kubectl.out("get", "pods").splitlines()[0].split() == ["NAME", "READY", "STATUS", "RESTARTS", "AGE"]
     wide = kubectl.out("get", "pods", "-o", "wide").splitlines()
     assert wide[0].split()[5:7] == ["IP", "NODE"] and all(line.split()[1:3] == ["1/1", "Running"] for line in wide[1:])
+    assert kubectl.out("get", "deploy", "-o", "wide").split()[5:8] == ["CONTAINERS", "IMAGES", "SELECTOR"]
+    assert kubectl.out("get", "svc", "-o", "wide").splitlines()[1].split()[1] == "ClusterIP"
+    assert {"INTERNAL-IP", "OS-IMAGE", "CONTAINER-RUNTIME"} <= set(kubectl.out("get", "nodes", "-o", "wide").split())
     assert kubectl.out("get", "deploy", "-o", "name") == "deployment.apps/web"
     assert "kind: Deployment" in kubectl.out("get", "deploy", "web", "-o", "yaml")
     assert kubectl.out("get", "deploy", "web", "-o", "jsonpath={.spec.replicas}") == "2"
@@ -122,6 +142,11 @@ def test_get_in_every_form(kubectl: Program) -> None:
     every = kubectl.out("get", "all")
     assert all(f"{kind}/web" in every for kind in ("pod", "service", "deployment.apps", "replicaset.apps"))
     assert "web" in kubectl.out("get", "pods", "-A", "--sort-by=.metadata.name")
+    assert kubectl.out("get", "deploy", "--no-headers", "-o", "custom-columns=A:.metadata.name,B:.kind").split() == [
+        "web",
+        "Deployment",
+    ]
+    assert kubectl.out("get", "po", "--show-labels").count("app=web,pod-template-hash=") == 2
 
 
 def test_a_selector_on_an_unknown_field_is_refused(kubectl: Program) -> None:
@@ -175,8 +200,12 @@ def test_scale_and_rollout_through_several_revisions(kubectl: Program) -> None:
     history = kubectl.out("rollout", "history", "deployment/web").splitlines()
     assert [line.split()[0] for line in history[2:]] == ["1", "2"]
     assert OTHER_IMAGE in kubectl.out("rollout", "history", "deployment/web", "--revision=2")
-    kubectl("rollout", "undo", "deployment/web")
+    kubectl("rollout", "undo", "deployment/web", "--to-revision=1")
     kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    assert [line.split()[0] for line in kubectl.out("rollout", "history", "deployment/web").splitlines()[2:]] == [
+        "2",
+        "3",
+    ]
     image = "jsonpath={.spec.template.spec.containers[0].image}"
     assert kubectl.out("get", "deployment", "web", "-o", image) == IMAGE
     before = set(kubectl.out("get", "pods", "-o", "name").split())
@@ -185,8 +214,33 @@ def test_scale_and_rollout_through_several_revisions(kubectl: Program) -> None:
     for name in before:  # the last of them may still be ending
         kubectl("wait", "--for=delete", name, "--timeout=30s")
     assert len(kubectl.out("get", "pods", "-o", "name").split()) == 3
+
+
+def test_a_rollout_that_cannot_succeed_leaves_the_old_pods_and_can_be_undone(kubectl: Program) -> None:
+    _rolled_out(kubectl, deployment(replicas=1))
+    before = kubectl.out("get", "pods", "-o", "name")
+    kubectl("set", "image", "deployment/web", f"main={NO_IMAGE}")
+    told = kubectl("rollout", "status", "deployment/web", "--timeout=2s", code=1)
+    assert "1 old replicas are pending termination" in told.stdout and "timed out" in told.stderr
+    failing = ("get", "pods", "-l", "app=web", "--no-headers")
+    _until_some(kubectl, failing, lambda text: "ErrImagePull" in text or "ImagePullBackOff" in text)
+    assert before in kubectl.out("get", "pods", "--field-selector=status.phase=Running", "-o", "name").splitlines()
+    kubectl("rollout", "undo", "deployment/web")
+    kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    _until(kubectl, ("get", "pods", "-o", "name"), before)
+
+
+def test_changes_wait_while_a_rollout_is_paused(kubectl: Program) -> None:
+    _rolled_out(kubectl, deployment(replicas=1))
     kubectl("rollout", "pause", "deployment/web")
+    kubectl("set", "image", "deployment/web", f"main={OTHER_IMAGE}")
+    kubectl("set", "env", "deployment/web", "A=1")
+    seen = "jsonpath={.metadata.generation} {.status.observedGeneration} {.status.updatedReplicas}"
+    _until(kubectl, ("get", "deployment", "web", "-o", seen), "4 4")
+    assert len(kubectl.out("get", "replicasets", "-o", "name").splitlines()) == 1
     kubectl("rollout", "resume", "deployment/web")
+    kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    assert len(kubectl.out("get", "replicasets", "-o", "name").splitlines()) == 2, "both changes are one revision"
 
 
 def test_scale_of_what_has_changed_meanwhile_is_refused(kubectl: Program) -> None:
@@ -334,6 +388,24 @@ def test_logs_follow_tail_and_previous(kubectl: Program) -> None:
     assert "container other is not valid for pod p" in kubectl("logs", "p", "-c", "other", code=1).stderr
 
 
+def test_logs_since_a_moment(kubectl: Program) -> None:
+    _apply(kubectl, pod("p", "echo one; sleep 1.1; echo two; sleep 1000"))
+    kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=30s")
+    _until(kubectl, ("logs", "p"), "one\ntwo")
+    moment = kubectl.out("logs", "p", "--timestamps", "--tail=1").split()[0]
+    assert kubectl.out("logs", "p", f"--since-time={moment.partition('.')[0]}Z") == "two"
+    assert kubectl.out("logs", "p", "--since=1h") == "one\ntwo"
+    _until(kubectl, ("logs", "p", "--since=1s"), "")
+
+
+def test_logs_of_a_deployment_and_of_all_pods_with_a_label(kubectl: Program) -> None:
+    _rolled_out(kubectl, deployment(script="echo started on $(hostname); sleep 1000"))
+    names = {name.removeprefix("pod/") for name in kubectl.out("get", "pods", "-o", "name").split()}
+    assert kubectl.out("logs", "deployment/web").removeprefix("started on ") in names
+    told = kubectl.out("logs", "-l", "app=web", "--prefix").splitlines()
+    assert sorted(told) == sorted(f"[pod/{name}/main] started on {name}" for name in names)
+
+
 def test_logs_of_a_container_that_has_not_started(kubectl: Program) -> None:
     _apply(kubectl, pod("p", image=NO_IMAGE))
     _until(kubectl, ("get", "pod", "p", "-o", "jsonpath={.status.phase}"), "Pending")
@@ -352,12 +424,15 @@ def test_exec_passes_output_input_and_exit_code(kubectl: Program) -> None:
 def test_exec_with_a_terminal(kubectl: Program) -> None:
     _apply(kubectl, pod("p"))
     kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=30s")
-    with kubectl.at_terminal("exec", "-it", "p", "--", "sh") as terminal:
-        terminal.type("stty size; echo a$((1+1))c\r")
+    with kubectl.at_terminal("exec", "-it", "p", "--", "sh", "-c", AT_TERMINAL) as terminal:
         terminal.shows("24 80")
-        terminal.shows("a2c")
-        terminal.type("exit 5\r")
-        assert terminal.ends() == 5
+        terminal.type("word\r")
+        terminal.shows("<word>")
+        terminal.resize(50, 132)
+        terminal.shows("50 132")
+        terminal.type("\x03")  # a key for the program there, no signal for the one here
+        terminal.shows("interrupted")
+        assert terminal.ends() == 7
 
 
 def test_exec_in_a_pod_that_has_no_node(kubectl: Program) -> None:
@@ -382,6 +457,20 @@ def test_cordon_drain_and_uncordon(kubectl: Program) -> None:
     finally:
         kubectl("uncordon", node)
     assert "SchedulingDisabled" not in kubectl.out("get", "node", node)
+
+
+def test_drain_waits_until_the_pods_are_gone(kubectl: Program) -> None:
+    slowly = "trap 'sleep 1; exit 0' TERM; while true; do sleep 0.1; done"
+    _apply(kubectl, pod("p", slowly, terminationGracePeriodSeconds=20))
+    kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=30s")
+    node = kubectl.out("get", "pod", "p", "-o", "jsonpath={.spec.nodeName}")
+    try:
+        told = kubectl("drain", node, "--pod-selector=app=p", "--timeout=60s", code=1).stderr
+        assert "cannot delete" in told and "declare no controller (use --force to override)" in told
+        assert "pod/p evicted" in kubectl.out("drain", node, "--force", "--pod-selector=app=p", "--timeout=60s")
+        kubectl("get", "pod", "p", code=1)
+    finally:
+        kubectl("uncordon", node)
 
 
 def test_taint_and_untaint(kubectl: Program) -> None:
@@ -409,13 +498,11 @@ def test_events_tell_what_happened(kubectl: Program) -> None:
 # -- auth, discovery ----------------------------------------------------------------------------------------
 
 
-def test_auth_whoami_and_can_i(kubectl: Program, place: Place) -> None:
+def test_auth_whoami_and_can_i(kubectl: Program, viewer_kubeconfig: Path) -> None:
     assert "kubernetes-admin" in kubectl.out("auth", "whoami")
     assert kubectl.out("auth", "can-i", "delete", "pods") == "yes"
     assert "*.*" in kubectl.out("auth", "can-i", "--list")
-    if place.viewer is None:
-        return
-    viewer = replace(kubectl, kubeconfig=kubeconfig_of(place.viewer, kubectl.namespace, kubectl.home / "viewer"))
+    viewer = replace(kubectl, kubeconfig=kubeconfig_of(viewer_kubeconfig, kubectl.namespace, kubectl.home / "viewer"))
     assert "orchestr8:viewers" in viewer.out("auth", "whoami")
     assert viewer("auth", "can-i", "delete", "pods", code=1).stdout.startswith("no - pods is forbidden")
     assert viewer.out("auth", "can-i", "list", "pods") == "yes"
@@ -444,17 +531,9 @@ def test_api_resources_and_versions(kubectl: Program) -> None:
     assert "Server Version: v1." in kubectl.out("version")
 
 
-KINDS = (
-    "namespace node pod replicaset deployment service endpoints endpointslice "
-    "configmap secret event lease serviceaccount"
-)
-
-
-@pytest.mark.parametrize("kind", KINDS.split())
-def test_explain(kubectl: Program, kind: str) -> None:
-    told = kubectl.out("explain", kind)
-    assert "DESCRIPTION:" in told and "metadata" in told
-
-
-def test_explain_goes_down_to_a_field(kubectl: Program) -> None:
+def test_explain_every_kind_and_down_to_a_field(kubectl: Program) -> None:
+    kinds = "namespace node pod replicaset deployment service endpoints endpointslice configmap secret event lease"
+    for kind in [*kinds.split(), "serviceaccount"]:
+        told = kubectl.out("explain", kind)
+        assert "DESCRIPTION:" in told and "metadata" in told, kind
     assert "containerPort" in kubectl.out("explain", "deployment.spec.template.spec.containers.ports")
