@@ -56,7 +56,7 @@ def host() -> Iterator[Host]:
 def root(host: Host) -> Path:
     """The file system of a host on which the product is there, but nothing of it installed or running."""
     if sys.version_info[:2] != _debian_python():
-        pytest.skip("the libraries of this environment are not for Debian's own Python, which the machine runs")
+        pytest.fail("the libraries of this environment are not for Debian's own Python, which the machine runs")
     folder = host.folder / "debian"
     release, sources = _release_and_sources()
     command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", release, str(folder), *sources]
