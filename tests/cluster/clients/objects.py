@@ -10,6 +10,9 @@ IMAGE = registry.BUSYBOX
 OTHER_IMAGE = registry.WEB  # has the same shell
 NO_IMAGE = "nowhere/none:1"  # cannot be pulled
 RUNS = "trap 'exit 0' TERM; echo started; while true; do sleep 0.2; done"
+# Part of a script: waits until somebody runs LET_GO in the container.
+WAIT = "until [ -e /tmp/go ]; do sleep 0.1; done"
+LET_GO = ("touch", "/tmp/go")
 # For a terminal: tells its size, at first and whenever it changes; repeats a word; ends with 7 when interrupted.
 AT_TERMINAL = """
 trap 'stty size' WINCH

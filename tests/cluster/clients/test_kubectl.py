@@ -13,8 +13,10 @@ import pytest
 from tests.cluster.clients.objects import (
     AT_TERMINAL,
     IMAGE,
+    LET_GO,
     NO_IMAGE,
     OTHER_IMAGE,
+    WAIT,
     Object,
     config_map,
     deployment,
@@ -377,12 +379,17 @@ def test_nothing_is_made_in_a_namespace_that_is_not_there(kubectl: Program) -> N
 
 
 def test_logs_follow_tail_and_previous(kubectl: Program) -> None:
-    _apply(kubectl, pod("p", "echo one; echo two; echo three; sleep 4; exit 3"))
+    _apply(kubectl, pod("p", f"echo one; echo two; {WAIT}; echo three; exit 3"))
     kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=30s")
-    assert kubectl.out("logs", "p") == "one\ntwo\nthree"
-    assert kubectl.out("logs", "p", "--tail=1") == "three"
+    _until(kubectl, ("logs", "p"), "one\ntwo")
+    assert kubectl.out("logs", "p", "--tail=1") == "two"
     assert kubectl.out("logs", "p", "--timestamps").splitlines()[0].split()[1] == "one"
-    assert kubectl.out("logs", "-f", "p").split() == ["one", "two", "three"]
+    with kubectl.running("logs", "-f", "p") as follow:
+        assert follow.stdout is not None
+        assert [follow.stdout.readline() for _ in range(2)] == ["one\n", "two\n"]
+        kubectl("exec", "p", "--", *LET_GO)
+        assert follow.communicate(timeout=30)[0] == "three\n"
+        assert follow.returncode == 0
     _until(kubectl, ("get", "pod", "p", "-o", "jsonpath={.status.containerStatuses[0].restartCount}"), "1")
     assert kubectl.out("logs", "--previous", "p") == "one\ntwo\nthree"
     assert "container other is not valid for pod p" in kubectl("logs", "p", "-c", "other", code=1).stderr

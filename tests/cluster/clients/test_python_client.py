@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
 
-from tests.cluster.clients.objects import deployment, pod
+from tests.cluster.clients.objects import AT_TERMINAL, LET_GO, WAIT, deployment, pod
 from tests.cluster.clients.programs import Program
 
 kubernetes = pytest.importorskip("kubernetes")
 from kubernetes import client, config, dynamic, watch  # noqa: E402
 from kubernetes.client.exceptions import ApiException  # noqa: E402
 from kubernetes.stream import stream  # noqa: E402
+from kubernetes.stream.ws_client import RESIZE_CHANNEL  # noqa: E402
 
 _WATCH_SECONDS = 30
 
@@ -161,11 +162,89 @@ def test_exec_with_output_input_and_exit_code(api: Any, kubectl: Program) -> Non
     assert (session.read_stdout(), session.read_stderr(), session.returncode) == ("out\n", "err\n", 4)
 
 
-def test_logs(api: Any, kubectl: Program) -> None:
+def test_exec_with_a_terminal(api: Any, kubectl: Program) -> None:
     core, here = client.CoreV1Api(api), kubectl.namespace
-    core.create_namespaced_pod(here, pod("p", "echo one; echo two; sleep 1000"))
+    core.create_namespaced_pod(here, pod("p"))
     kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=30s")
+    session = stream(
+        core.connect_get_namespaced_pod_exec,
+        "p",
+        here,
+        command=["sh", "-c", AT_TERMINAL],
+        stdout=True,
+        stderr=False,
+        stdin=True,
+        tty=True,
+        _preload_content=False,
+    )
+    session.write_channel(RESIZE_CHANNEL, '{"Width":132,"Height":50}')
+    session.write_stdin("word\n")
+    shown = ""
+    while "<word>" not in shown or "50 132" not in shown:
+        shown += session.read_stdout(timeout=20)
+    session.write_stdin("\x03")
+    session.run_forever(timeout=20)
+    assert session.returncode == 7
+
+
+def test_logs_whole_and_followed_to_the_end(api: Any, kubectl: Program) -> None:
+    core, here = client.CoreV1Api(api), kubectl.namespace
+    core.create_namespaced_pod(here, pod("p", f"echo one; {WAIT}; echo two", restartPolicy="Never"))
+    kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=30s")
+    with contextlib.closing(watch.Watch().stream(core.read_namespaced_pod_log, "p", here)) as lines:
+        assert next(lines) == "one"
+        kubectl("exec", "p", "--", *LET_GO)
+        assert list(lines) == ["two"]
     assert core.read_namespaced_pod_log("p", here) == "one\ntwo\n"
+    assert core.read_namespaced_pod_log("p", here, tail_lines=1) == "two\n"
+
+
+def test_a_rollout_seen_through_a_watch(api: Any, kubectl: Program) -> None:
+    apps, here = client.AppsV1Api(api), kubectl.namespace
+    start = apps.list_namespaced_deployment(here).metadata.resource_version
+    apps.create_namespaced_deployment(here, deployment(replicas=2))
+    events = watch.Watch().stream(
+        apps.list_namespaced_deployment, here, resource_version=start, timeout_seconds=_WATCH_SECONDS
+    )
+    with contextlib.closing(events):
+        ready = [event["object"].status.ready_replicas or 0 for event in _until(events, _is_complete)]
+    assert ready[0] == 0 and ready[-1] == 2 and ready == sorted(ready)
+    apps.patch_namespaced_deployment_scale("web", here, {"spec": {"replicas": 0}})
+    assert apps.read_namespaced_deployment_scale("web", here).spec.replicas in (0, None)
+
+
+def _is_complete(event: Any) -> bool:
+    return bool(event["object"].status.ready_replicas == 2)
+
+
+def _until(events: Iterable[Any], holds: Callable[[Any], bool]) -> Iterator[Any]:
+    """Up to and with the first that ``holds``."""
+    for event in events:
+        yield event
+        if holds(event):
+            return
+    raise AssertionError("the events ended before")
+
+
+def test_eviction_and_deletion_of_a_collection(api: Any, kubectl: Program) -> None:
+    core, here = client.CoreV1Api(api), kubectl.namespace
+    for name in ("a", "b", "c"):
+        core.create_namespaced_pod(here, pod(name))
+    core.create_namespaced_pod_eviction("a", here, client.V1Eviction(metadata=client.V1ObjectMeta(name="a")))
+    kubectl("wait", "--for=delete", "pod/a", "--timeout=30s")
+    core.delete_collection_namespaced_pod(here, label_selector="app=b")
+    kubectl("wait", "--for=delete", "pod/b", "--timeout=30s")
+    assert [item.metadata.name for item in core.list_namespaced_pod(here).items] == ["c"]
+
+
+def test_patch_by_operations(api: Any, kubectl: Program) -> None:
+    core, here = client.CoreV1Api(api), kubectl.namespace
+    core.create_namespaced_config_map(here, _config_map("c", a="1"))
+    steps = [{"op": "test", "path": "/data/a", "value": "1"}, {"op": "replace", "path": "/data/a", "value": "2"}]
+    assert core.patch_namespaced_config_map("c", here, steps).data == {"a": "2"}
+    with pytest.raises(ApiException) as refused:
+        core.patch_namespaced_config_map("c", here, steps)
+    assert refused.value.status == 422
 
 
 def test_the_dynamic_client_finds_its_way(api: Any, kubectl: Program) -> None:
