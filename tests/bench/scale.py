@@ -9,14 +9,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from tests.bench import hollow
 from tests.bench.client import Requests, TooLate, Way, watching
 from tests.bench.figures import Figure
-from tests.bench.machine import ROOT
+from tests.bench.machine import ROOT, memory_mb
 from tests.bench.objects import DEPLOYMENTS, PODS, deployment
 from tests.cluster.api import NODES, is_ready, until
 from tests.cluster.cluster import API_PORT, RPC_PORT, Cluster
@@ -33,9 +33,10 @@ def bound_and_listed(cluster: Cluster, way: Way, repetitions: int) -> list[Figur
     server = next(f"https://{host.ip}:{API_PORT}" for host in cluster.masters if host.name == leader)
     with Requests(way, server) as ask:
         with hollow_nodes(cluster, ask, follow=False):
-            silent, _ = _bound(ask, way, server, repetitions)
+            silent = _bound(ask, way, server, repetitions, lambda: None)
+        found: list[Figure] = []
         with hollow_nodes(cluster, ask, follow=True):
-            followed, listed = _bound(ask, way, server, repetitions)
+            followed = _bound(ask, way, server, repetitions, lambda: found.extend([_listed(ask), _memory(cluster)]))
     return [
         Figure(
             f"{REPLICAS:,} replicas bound on {NODES_WANTED} hollow nodes, apply to all bound",
@@ -51,12 +52,12 @@ def bound_and_listed(cluster: Cluster, way: Way, repetitions: int) -> list[Figur
             target=BOUND_TARGET_SECONDS,
             published=_PUBLISHED_BOUND,
         ),
-        listed,
+        *found[-2:],
     ]
 
 
-def _bound(ask: Requests, way: Way, server: str, repetitions: int) -> tuple[list[float], Figure]:
-    """Also lists the pods while they are there."""
+def _bound(ask: Requests, way: Way, server: str, repetitions: int, while_there: Callable[[], object]) -> list[float]:
+    """``while_there`` runs each time before the pods are removed."""
     taken = []
     for number in range(repetitions):
         name = f"thousand-{number}"
@@ -71,9 +72,19 @@ def _bound(ask: Requests, way: Way, server: str, repetitions: int) -> tuple[list
             began = time.monotonic()
             ask("POST", DEPLOYMENTS, deployment(name, REPLICAS, nodeSelector={hollow.LABEL: "yes"}))
             taken.append(watch.wait(all_bound, f"{REPLICAS} pods bound", 120) - began)
-        listed = _listed(ask)
+        while_there()
         _remove(ask, name)
-    return taken, listed
+    return taken
+
+
+def _memory(cluster: Cluster) -> Figure:
+    return Figure(
+        f"master with {REPLICAS:,} pods and {NODES_WANTED} nodes, PSS (each)",
+        "MB",
+        [memory_mb(process.inner_pid)["pss"] for process in cluster.processes.values()],
+        judged="max",
+        published="Kubernetes 1,519 MiB RSS (with etcd)",
+    )
 
 
 def _listed(ask: Requests) -> Figure:
