@@ -79,7 +79,7 @@ class ContainerSteps:
                 node_ip=self._kit.settings.node_ip,
                 allocatable=self._kit.allocatable(),
             )
-            mounts = [*await self._mounts(container, observed, variables), *_pod_files(container, observed)]
+            mounts = [*await self._mounts(pod, container, observed, variables), *_pod_files(container, observed)]
             image_user = await self._image_user(pod, container)
             spec = container_spec(
                 pod,
@@ -120,9 +120,11 @@ class ContainerSteps:
 
         return change
 
-    async def _mounts(self, container: Container, observed: Observed, variables: Mapping[str, str]) -> list[Mount]:
+    async def _mounts(
+        self, pod: Pod, container: Container, observed: Observed, variables: Mapping[str, str]
+    ) -> list[Mount]:
         found = []
-        for wanted in volumes.mounts(container, observed.paths, variables):
+        for wanted in volumes.mounts(pod, container, observed.paths, variables):
             source = wanted.folder
             if wanted.sub_path:
                 source = await self._kit.host.sub_path(wanted.folder, wanted.sub_path)

@@ -37,7 +37,9 @@ from orchestr8.worker.runtime.base import EXIT_CODE_UNKNOWN, ContainerPhase
 
 CONTAINER_ID_PREFIX = "podman://"
 _EXIT_CODE_LOST = 255  # what Kubernetes shows for a container whose end nobody saw
-_BACKOFF_REASONS = {"ErrImagePull": "ImagePullBackOff"}
+_CRASH_LOOP = "CrashLoopBackOff"
+_IMAGE_BACKOFF = "ImagePullBackOff"
+_BACKOFF_REASONS = {"ErrImagePull": _IMAGE_BACKOFF}
 
 
 def pod_status(pod: Pod, observed: Observed, *, node_ip: str, now: dt.datetime, now_seconds: float) -> PodStatus:
@@ -64,6 +66,29 @@ def pod_status(pod: Pod, observed: Observed, *, node_ip: str, now: dt.datetime, 
         nominated_node_name=before.nominated_node_name,
         observed_generation=pod.metadata.generation,
     )
+
+
+def held_back(before: PodStatus, after: PodStatus) -> list[tuple[str, str, str]]:
+    """The containers that wait for another try now and did not before: name, type of the event, its message."""
+    already = {known.name for known in _statuses(before) if _held_for(known)}
+    found = []
+    for known in _statuses(after):
+        reason = _held_for(known)
+        if reason == _CRASH_LOOP and known.name not in already:
+            found.append((known.name, "Warning", f"Back-off restarting failed container {known.name}"))
+        elif reason == _IMAGE_BACKOFF and known.name not in already:
+            found.append((known.name, "Normal", f'Back-off pulling image "{known.image}"'))
+    return found
+
+
+def _statuses(status: PodStatus) -> tuple[ContainerStatus, ...]:
+    return (*status.init_container_statuses, *status.container_statuses)
+
+
+def _held_for(status: ContainerStatus) -> str:
+    waiting = status.state.waiting if status.state is not None else None
+    reason = waiting.reason if waiting is not None else None
+    return reason if reason in (_CRASH_LOOP, _IMAGE_BACKOFF) else ""
 
 
 def is_ready(state: base.ContainerState, observed: Observed) -> bool:
@@ -182,7 +207,7 @@ def _current(
         if restarts(pod, container, latest) and restart_at(observed, latest) > now_seconds:
             seconds = round(observed.backoff_seconds.get(container.name, 0.0))
             name = f"{container.name} pod={pod.metadata.name}_{pod.metadata.namespace}({pod.metadata.uid})"
-            return _waiting("CrashLoopBackOff", f"back-off {seconds}s restarting failed container={name}")
+            return _waiting(_CRASH_LOOP, f"back-off {seconds}s restarting failed container={name}")
         return ContainerState(terminated=_terminated(latest, observed))
     init = current_init(pod, observed)
     if init is not None and init.name != container.name:

@@ -17,7 +17,7 @@ from orchestr8.worker.agent.kit import Kit
 from orchestr8.worker.agent.masters.outbox import PodName
 from orchestr8.worker.agent.pods import probes, sync
 from orchestr8.worker.agent.pods.actions import act
-from orchestr8.worker.agent.pods.lifecycle import CONTAINER_ID_PREFIX, pod_status
+from orchestr8.worker.agent.pods.lifecycle import CONTAINER_ID_PREFIX, held_back, pod_status
 from orchestr8.worker.agent.pods.observed import Change, Observed, ProbeVerdict
 from orchestr8.worker.agent.pods.steps import Performer
 from orchestr8.worker.agent.pods.volumes import has_files
@@ -183,6 +183,8 @@ class PodTask:
             now_seconds=now_seconds,
         )
         before, self._status = self._status, status
+        for container, type_, message in held_back(before, status):
+            self._performer.tell(self.pod, type_, "BackOff", message, container)
         urgent = status.phase != before.phase or _is_ready(status) != _is_ready(before)
         self._kit.outbox.pod_status(self.name, codec.encode(status), urgent=urgent)
 

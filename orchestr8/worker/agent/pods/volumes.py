@@ -46,7 +46,7 @@ def plan(pod: Pod, lookup: Lookup) -> list[EmptyDir | HostPath | Files]:
 
 def has_files(pod: Pod) -> bool:
     """Whether any volume follows a ConfigMap or Secret."""
-    return any(volume.config_map is not None or volume.secret is not None for volume in pod.spec.volumes)
+    return any(map(_is_made, pod.spec.volumes))
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,8 +58,12 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     read_only: bool
 
 
-def mounts(container: Container, paths: Mapping[str, str], environment: Mapping[str, str]) -> list[Wanted]:
-    """``paths``: volume name -> folder on the host, as the plan's execution gave them. Raises VolumeFailed."""
+def mounts(pod: Pod, container: Container, paths: Mapping[str, str], environment: Mapping[str, str]) -> list[Wanted]:
+    """``paths``: volume name -> folder on the host, as the plan's execution gave them. Raises VolumeFailed.
+
+    What is made from a ConfigMap or Secret is read-only: its copy here is replaced when the object changes.
+    """
+    made = {volume.name for volume in pod.spec.volumes if _is_made(volume)}
     found = []
     for wanted in container.volume_mounts:
         source = paths.get(wanted.name)
@@ -68,7 +72,7 @@ def mounts(container: Container, paths: Mapping[str, str], environment: Mapping[
         sub_path = wanted.sub_path or expand(wanted.sub_path_expr or "", environment)
         if sub_path:
             _inside(sub_path, f"subPath of volume {wanted.name!r}")
-        read_only = bool(wanted.read_only)
+        read_only = bool(wanted.read_only) or wanted.name in made
         found.append(Wanted(folder=source, sub_path=sub_path, target=wanted.mount_path, read_only=read_only))
     return found
 
@@ -123,6 +127,10 @@ def _inside(path: str, what: str) -> str:
     if not path or path.startswith("/") or ".." in PurePosixPath(path).parts:
         raise VolumeFailed(f"{what}: {path!r} must be a relative path without '..'")
     return path
+
+
+def _is_made(volume: Volume) -> bool:
+    return volume.config_map is not None or volume.secret is not None
 
 
 def _is_bare(volume: Volume) -> bool:

@@ -163,12 +163,24 @@ def test_no_path_leads_out_of_a_volume(path: str) -> None:
         planned(Volume(name="v", config_map=ConfigMapVolumeSource(name="conf", items=items)))
     mount = VolumeMount(name="v", mount_path="/v", sub_path=path or "..")
     with pytest.raises(VolumeFailed):
-        volumes.mounts(container(volume_mounts=(mount,)), {"v": "/host/v"}, {})
+        volumes.mounts(pod(), container(volume_mounts=(mount,)), {"v": "/host/v"}, {})
 
 
 def test_a_mount_of_a_volume_that_the_pod_lacks_is_named() -> None:
     with pytest.raises(VolumeFailed, match="'gone'"):
-        volumes.mounts(container(volume_mounts=(VolumeMount(name="gone", mount_path="/x"),)), {}, {})
+        volumes.mounts(pod(), container(volume_mounts=(VolumeMount(name="gone", mount_path="/x"),)), {}, {})
+
+
+def test_what_is_made_from_an_object_is_mounted_read_only() -> None:
+    conf, own = (
+        Volume(name="conf", config_map=ConfigMapVolumeSource(name="conf")),
+        Volume(name="own", empty_dir=EmptyDirVolumeSource()),
+    )
+    main = container(
+        volume_mounts=(VolumeMount(name="conf", mount_path="/c"), VolumeMount(name="own", mount_path="/o"))
+    )
+    found = volumes.mounts(pod(volumes=(conf, own)), main, {"conf": "/host/c", "own": "/host/o"}, {})
+    assert [(mount.target, mount.read_only) for mount in found] == [("/c", True), ("/o", False)]
 
 
 # -- specs ----------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 from orchestr8.api.pod import Pod, PodReadinessGate, PodStatus, ResourceRequirements
 from orchestr8.api.qos import qos_class
 from orchestr8.worker.agent.pods import sync
-from orchestr8.worker.agent.pods.lifecycle import pod_status
+from orchestr8.worker.agent.pods.lifecycle import held_back, pod_status
 from orchestr8.worker.agent.pods.observed import Observed, ProbeVerdict
 from orchestr8.worker.runtime.base import ContainerState
 from tests.unit.worker.agent.test_sync import observed, state
@@ -94,6 +94,13 @@ def test_a_crash_loop_shows_the_wait_and_the_last_end() -> None:
     )
     assert only.last_state is not None and only.last_state.terminated is not None
     assert only.last_state.terminated.exit_code == 2 and found.phase == "Running"
+
+
+def test_what_begins_to_be_held_back_is_told_once() -> None:
+    crashed = msgspec.structs.replace(observed(state(phase="exited", code=2)), backoff_seconds={"main": 20.0})
+    running, held = status(pod(), observed(state())), status(pod(), crashed, seconds=105.0)
+    assert held_back(running, held) == [("main", "Warning", "Back-off restarting failed container main")]
+    assert held_back(held, held) == held_back(held, running) == []
 
 
 @pytest.mark.parametrize(
