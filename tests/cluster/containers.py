@@ -49,6 +49,26 @@ def kill(host: Host, container: Container) -> None:
     host.run(["kill", "-9", str(container.pid)])
 
 
+def memory_limit(host: Host, container: Container) -> int:
+    """In bytes, as the kernel enforces it."""
+    return int(_control(host, container, "memory", "memory.limit_in_bytes", "memory.max"))
+
+
+def cpu_limit(host: Host, container: Container) -> float:
+    """In processors, as the kernel enforces it; its period is the default of 0.1 s."""
+    return int(_control(host, container, "cpu", "cpu.cfs_quota_us", "cpu.max").split()[0]) / 100_000
+
+
+def _control(host: Host, container: Container, v1_controller: str, v1_name: str, v2_name: str) -> str:
+    for line in host.run(["cat", f"/proc/{container.pid}/cgroup"]).stdout.splitlines():
+        number, controllers, path = line.split(":", 2)
+        if v1_controller in controllers.split(","):
+            return host.run(["cat", f"/sys/fs/cgroup/{controllers}{path}/{v1_name}"]).stdout
+        if number == "0" and Path("/sys/fs/cgroup/cgroup.controllers").exists():
+            return host.run(["cat", f"/sys/fs/cgroup{path}/{v2_name}"]).stdout
+    raise AssertionError(f"{container.name} is in no control group for {v1_controller}")
+
+
 def podman_events(host: Host) -> list[dict[str, Any]]:
     """What happened to containers, oldest first: ``Status`` start, died, remove ...; ``timeNano``, ``Attributes``."""
     told = host.run(["podman", "events", "--stream=false", "--since=1h", "--format=json", "--filter=type=container"])
