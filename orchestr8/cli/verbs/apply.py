@@ -13,7 +13,7 @@ from orchestr8.cli.http import STRATEGIC
 from orchestr8.client import manifests, threeway
 from orchestr8.client.manifests import Manifest
 from orchestr8.client.resources import with_query
-from orchestr8.errors import AlreadyExists, Conflict, NotFound, Orchestr8Error
+from orchestr8.errors import AlreadyExists, BadRequest, Conflict, NotFound, Orchestr8Error
 
 _TRIES = 5
 _MANAGER = "orchestr8-client-side-apply"
@@ -61,7 +61,7 @@ def apply(
                 progress.update(f"applying {item.text}")
                 verb, result = _apply(cluster, item, namespace, manifest, dry_run)
         except Orchestr8Error as error:
-            failed.append(failure(error, where=manifest.where))
+            failed.append(_refusal(manifest, error))
             failed[-1].show()
             continue
         applied.append((item, result))
@@ -126,6 +126,14 @@ def _apply(
         same = result["metadata"].get("resourceVersion") == live["metadata"].get("resourceVersion")
         return ("unchanged" if same and not dry_run else "configured"), result
     raise Conflict(f"{item.text} is being changed by somebody else all the time: try again")
+
+
+def _refusal(manifest: Manifest, error: Orchestr8Error) -> Failure:
+    if isinstance(error, manifests.ManifestError):
+        return failure(error)
+    if isinstance(error, BadRequest):  # of what is sent only the manifest can be wrong: a field, a type
+        return failure(manifests.ManifestError(manifest.where, error.message))
+    return failure(error, where=manifest.where)
 
 
 def _wait(cluster: Cluster, applied: list[tuple[Item, dict[str, Any]]], wait_seconds: float) -> None:

@@ -19,6 +19,9 @@ from orchestr8.client.threeway import LAST_APPLIED
 from orchestr8.errors import NotFound, Orchestr8Error
 
 _NOISE = {"managedFields", "uid", "resourceVersion", "generation", "creationTimestamp", "selfLink", "name", "namespace"}
+# Maps whose keys somebody chose: they are shown as they are.
+_FREE_KEYS = {"annotations", "binaryData", "capacity", "allocatable", "data", "limits", "nodeSelector", "requests"}
+_LABELS = {"labels", "matchLabels"}  # in one line
 _EVENTS_SHOWN = 25
 
 Object = dict[str, Any]
@@ -82,7 +85,10 @@ def text(document: Object, events: list[Object], now: dt.datetime) -> Iterator[s
         if document.get("kind") == "Secret" and section == "data":
             shown = dict.fromkeys(value, "(not shown)")
         yield f"{_title(section)}:"
-        yield from _fields(shown, 2) if isinstance(shown, dict) else [f"  {line}" for line in _plain(shown)]
+        if isinstance(shown, dict):
+            yield from _fields(shown, 2, free_keys=section in _FREE_KEYS)
+        else:
+            yield from (f"  {line}" for line in _plain(shown))
     yield from _conditions(document, now)
     yield from _event_lines(events, now)
 
@@ -146,18 +152,19 @@ _SUMMARIES: dict[str, Callable[[Object], str]] = {
 # -- fields -----------------------------------------------------------------------------------------------------
 
 
-def _fields(value: Object, indent: int) -> Iterator[str]:
+def _fields(value: Object, indent: int, *, free_keys: bool = False) -> Iterator[str]:
     pad = " " * indent
     for key, item in value.items():
         if item in (None, {}, [], ""):
             continue
-        title = key if "/" in key or "." in key else _title(key)
+        title = key if free_keys else _title(key)
         if isinstance(item, dict):
-            if all(not isinstance(each, dict | list) for each in item.values()) and key in ("labels", "matchLabels"):
+            # A Service's selector is labels, a Deployment's has them.
+            if key in _LABELS or (key == "selector" and all(isinstance(each, str) for each in item.values())):
                 yield f"{pad}{title}: " + ", ".join(f"{name}={each}" for name, each in item.items())
                 continue
             yield f"{pad}{title}:"
-            yield from _fields(item, indent + 2)
+            yield from _fields(item, indent + 2, free_keys=key in _FREE_KEYS)
         elif isinstance(item, list):
             yield f"{pad}{title}:"
             for each in item:

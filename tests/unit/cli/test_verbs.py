@@ -238,7 +238,7 @@ def test_one_bad_object_does_not_stop_the_others(cli, api, tmp_path):
     file.write_text("apiVersion: v9\nkind: Pod\nmetadata: {name: a}\n---\n" + WEB)
     result = cli(f"apply -f {file}")
     assert result.exit_code == 9
-    assert f"{file}:1: this cluster serves no Pod of v9; it serves v1" in result.stderr
+    assert result.stderr == f"error: {file}:1: this cluster serves no Pod of v9; it serves v1\n"
     assert "deployment.apps/web created" in result.stdout
 
 
@@ -252,6 +252,15 @@ def test_what_the_server_refuses_is_shown_with_file_line_and_field(cli, api, tmp
     assert result.exit_code == 9
     assert f"{file}:1: Deployment web is invalid" in result.stderr
     assert "spec.replicas: must be 0 or more" in result.stderr
+
+
+def test_a_field_that_the_server_does_not_know_makes_the_manifest_invalid(cli, api, tmp_path):
+    api.canned[("POST", DEPLOYMENTS)] = (400, status(400, "BadRequest", 'unknown field "spec.replica"'))
+    file = tmp_path / "web.yaml"
+    file.write_text(WEB)
+    result = cli(f"apply -f {file}")
+    assert result.exit_code == 9
+    assert f'{file}:1: unknown field "spec.replica"' in result.stderr
 
 
 # -- the other verbs --------------------------------------------------------------------------------------------
@@ -444,7 +453,21 @@ def test_describe_shows_fields_conditions_and_events_but_no_secrets(cli, api):
     assert "again (x3)" in out
     secret = {"kind": "Secret", "metadata": {"name": "s", "namespace": "default"}, "data": {"key": "aGlkZGVu"}}
     api.put("/api/v1/namespaces/default/secrets/s", secret)
-    assert "aGlkZGVu" not in cli.ok("describe secret s")
+    out = cli.ok("describe secret s")
+    assert "  key: (not shown)" in out and "aGlkZGVu" not in out
+
+
+def test_describe_leaves_names_that_somebody_chose_as_they_are(cli, api):
+    requests = {"cpu": "1", "example.com/gpu": "2"}
+    container = {"name": "main", "resources": {"requests": requests}}
+    shown = pod("web-1", spec={"containers": [container], "nodeSelector": {"disk": "ssd"}})
+    shown["metadata"] |= {"annotations": {"note": "x"}, "labels": {"app": "web", "tier": "front"}}
+    api.put(f"{PODS}/web-1", shown)
+    lines = [line.strip() for line in cli.ok("describe pod web-1").splitlines()]
+    assert {"note: x", "Labels: app=web, tier=front", "disk: ssd", "cpu: 1", "example.com/gpu: 2"} <= set(lines)
+    service = {"kind": "Service", "metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}}}
+    api.put("/api/v1/namespaces/default/services/web", service)
+    assert "  Selector: app=web" in cli.ok("describe svc web").splitlines()
 
 
 def test_a_token_is_stored_as_a_hash_and_printed_once(cli, api):
