@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -23,7 +24,8 @@ from kubernetes.stream.ws_client import RESIZE_CHANNEL  # noqa: E402
 
 _WATCH_SECONDS = 30
 
-# The client leaves the connections of its watches to the garbage collector.
+# The client leaves the connections of its watches to the garbage collector; ``api`` sees to it that they go while
+# this file's filter holds.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 
 
@@ -32,6 +34,8 @@ def api(kubectl: Program) -> Iterator[Any]:
     """A client of the namespace ``kubectl.namespace``."""
     with config.new_client_from_config(str(kubectl.kubeconfig)) as found:
         yield found
+    del found
+    gc.collect()
 
 
 def _config_map(name: str, **data: str) -> Any:
