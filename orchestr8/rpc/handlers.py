@@ -67,7 +67,12 @@ class Handlers:
                 except (Orchestr8Error, msgspec.ValidationError) as error:
                     wire.fail(number, _expected(error))
                 except BaseExceptionGroup as group:
-                    wire.fail(number, _only_expected(group))
+                    cancelled, failed = group.split(trio.Cancelled)
+                    if failed is not None:
+                        answer = _only_expected(failed)
+                    if cancelled is not None:  # nobody waits for the answer, or the deadline is the answer
+                        raise cancelled from None
+                    wire.fail(number, answer)
             if scope.cancelled_caught and not self._closed:
                 wire.fail(number, DeadlineExceeded("the caller's deadline has passed"))
         finally:

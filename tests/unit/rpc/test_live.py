@@ -306,6 +306,26 @@ async def test_a_lost_connection_ends_senders_and_readers_of_streams(autojump_cl
                 await empty.send(1)
 
 
+async def test_a_lost_connection_ends_a_handler_of_several_tasks_and_nothing_else(autojump_clock):
+    started = trio.Event()
+
+    async def relay(peer, params, stream):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stream.receive)  # hears of the loss as an error, the other tasks as a cancellation
+            started.set()
+            await trio.sleep_forever()
+
+    here, there = trio.testing.memory_stream_pair()
+    async with live(there, NODE, Service(streams={"relay": relay})) as serving:
+        async with live(here, MASTER, Service()) as asking:
+            async with asking.stream("relay"):
+                await started.wait()
+                await here.aclose()
+                await serving.wait_closed()
+        await trio.sleep(1)
+        assert isinstance(serving.closed_reason, Unavailable)
+
+
 async def test_sending_to_a_handler_that_has_returned_breaks(autojump_clock):
     async def done(peer, params, stream):
         pass
