@@ -91,7 +91,7 @@ def _decode(body: memoryview) -> Any:
         )
     except (ValueError, TypeError, msgpack.exceptions.UnpackException, RecursionError) as error:
         raise RemoteProtocolError(
-            f"a frame does not hold one valid msgpack value: {error or type(error).__name__}"
+            f"a frame does not hold one valid msgpack value: {str(error) or type(error).__name__}"
         ) from error
     if _too_deep(value):
         raise RemoteProtocolError(f"a frame is nested deeper than {limits.RPC_MAX_DEPTH} levels")

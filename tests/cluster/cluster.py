@@ -31,7 +31,8 @@ _JOIN_LINE = re.compile(r"orchestr8 (join \S+ \S+.*)")
 
 
 class Cluster:
-    """``masters``, ``workers``: the lab's hosts. ``kubeconfig``: of the administrator, naming every master."""
+    """``masters``, ``workers``: the lab's hosts. ``kubeconfig``: of the administrator, naming every master.
+    ``inside``: runs functions on the segment, where clients are."""
 
     def __init__(self, lab: Lab, masters: Sequence[str], workers: Sequence[str]) -> None:
         self.lab = lab
@@ -39,7 +40,7 @@ class Cluster:
         self.workers = [lab[name] for name in workers]
         self.kubeconfig = lab.folder / "admin.kubeconfig"
         self.processes: dict[str, HostProcess] = {}  # by host and role: m1-master, w1-worker
-        self._inside = Inside(lab.segment)
+        self.inside = Inside(lab.segment)
 
     def __enter__(self) -> Cluster:
         return self
@@ -49,7 +50,7 @@ class Cluster:
     ) -> None:
         if error is not None:
             print(f"\nwhat the processes said last:\n{self.logs()}", file=sys.stderr)
-        self._inside.__exit__(kind, error, trace)
+        self.inside.__exit__(kind, error, trace)
 
     # -- life ---------------------------------------------------------------------------------------
 
@@ -67,7 +68,7 @@ class Cluster:
             self.start_master(host.name)
         self.kubeconfig.write_text(first.run([ORCHESTR8, "kubeconfig"]).stdout)
         self.kubeconfig.chmod(0o600)
-        self.api = Api(self._inside, self.kubeconfig)
+        self.api = Api(self.inside, self.kubeconfig)
         until("the API answers", lambda: self.api.items(NODES), holds=lambda _: True)
         self.wait_masters()
 
@@ -175,7 +176,7 @@ class Cluster:
                 return False
             return True
 
-        until(f"{master.name} listens", lambda: self._inside(dial), holds=bool)
+        until(f"{master.name} listens", lambda: self.inside(dial), holds=bool)
 
     def _start(self, name: str, role: str) -> None:
         with (self.lab.folder / f"{name}-{role}.log").open("ab") as log:
