@@ -129,11 +129,11 @@ def test_a_node_cannot_act_as_a_master_or_as_another_node(cluster: Cluster, stra
 
 
 def test_what_is_not_tls_is_told_and_closed(cluster: Cluster, stranger: Stranger) -> None:
-    for port in (RPC_PORT, API_PORT):
-        said = stranger.say_plainly(port, b"GET /api HTTP/1.1\r\nhost: x\r\n\r\n")
-        assert b"200 OK" not in said
-    logged(cluster, stranger.master, "handshake refused", "HTTP_REQUEST")
+    request = b"GET /api HTTP/1.1\r\nhost: x\r\n\r\n"
+    assert b"this port speaks HTTPS only" in stranger.say_plainly(API_PORT, request)
+    assert WELCOME not in stranger.say_plainly(RPC_PORT, request)
     logged(cluster, stranger.master, "TLS handshake failed", "HTTP_REQUEST")
+    logged(cluster, stranger.master, "handshake refused", "HTTP_REQUEST")
 
 
 # -- joining --------------------------------------------------------------------------------------------------------

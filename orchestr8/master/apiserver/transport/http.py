@@ -12,7 +12,7 @@ import functools
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import trio
 
@@ -23,6 +23,8 @@ from orchestr8.master.apiserver.messages import Certificate, ClientGone, Gate, H
 from orchestr8.master.apiserver.transport.connection import Connection
 
 _ACCEPT_BACKLOG = 512
+# To who speaks HTTP without TLS. Nothing of what came was looked at but that it is no handshake.
+_NOT_PLAINLY = b"HTTP/1.0 400 Bad Request\r\nconnection: close\r\n\r\nthis port speaks HTTPS only: use https://\n"
 
 
 async def serve_http(
@@ -79,7 +81,10 @@ class HttpServer:
             with trio.fail_after(limits.HTTP_HEADER_SECONDS):
                 await stream.do_handshake()
         except (trio.BrokenResourceError, trio.TooSlowError, ssl.SSLError, OSError) as error:
-            get_logger().info("TLS handshake failed", reason=str(error.__cause__ or error) or type(error).__name__)
+            cause = error.__cause__ or error
+            get_logger().info("TLS handshake failed", reason=str(cause) or type(cause).__name__)
+            if isinstance(cause, ssl.SSLError) and cause.reason == "HTTP_REQUEST":
+                await _tell_plainly(tcp)
             await trio.aclose_forcefully(tcp)
             return
         finally:
@@ -127,6 +132,11 @@ class HttpServer:
 
     def release(self, size_bytes: int) -> None:
         self._body_bytes -= size_bytes
+
+
+async def _tell_plainly(tcp: trio.SocketStream) -> None:
+    with trio.move_on_after(limits.HTTP_GOODBYE_SECONDS), suppress(trio.BrokenResourceError):
+        await tcp.send_all(_NOT_PLAINLY)
 
 
 async def _close(stream: trio.abc.Stream) -> None:

@@ -131,6 +131,16 @@ async def test_who_speaks_no_tls_is_closed_and_nobody_else_notices(
         assert (await _ask(port, _client(authority, None, tmp_path)))[1] == b"HTTP/1.1 200 OK"
 
 
+async def test_who_speaks_http_without_tls_is_told_so(authority: ca.Authority) -> None:
+    async with listening(authority, Seen()) as port:
+        async with await trio.open_tcp_stream(HOST, port) as tcp:
+            await tcp.send_all(b"GET / HTTP/1.1\r\nHost: m1\r\n\r\n")
+            answer = b""
+            while data := await tcp.receive_some(65536):
+                answer += data
+        assert answer.startswith(b"HTTP/1.0 400 ") and b"HTTPS only" in answer
+
+
 async def test_old_tls_is_refused(authority: ca.Authority, tmp_path: Path) -> None:
     async with listening(authority, Seen()) as port:
         old = _client(authority, None, tmp_path)
