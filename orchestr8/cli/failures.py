@@ -15,6 +15,7 @@ from orchestr8.errors import Invalid, Orchestr8Error
 
 FAILED = 1
 NOT_FOUND = 3
+UNREACHABLE = 6
 TIMED_OUT = 7
 INVALID_MANIFEST = 9
 
@@ -26,8 +27,8 @@ _TABLE: dict[str, tuple[int, str]] = {
     errors.Expired.code: (4, "try again"),
     errors.Unauthenticated.code: (5, "fetch a fresh kubeconfig with `orchestr8 kubeconfig` on a master"),
     errors.Forbidden.code: (5, "ask somebody with the right, or choose another --context"),
-    errors.Unavailable.code: (6, "see which masters are up with `orchestr8 status`"),
-    errors.TooManyRequests.code: (6, "the cluster is busy: try again in a moment"),
+    errors.Unavailable.code: (UNREACHABLE, "see which masters are up with `orchestr8 status`"),
+    errors.TooManyRequests.code: (UNREACHABLE, "the cluster is busy: try again in a moment"),
     errors.DeadlineExceeded.code: (TIMED_OUT, "it may still be under way: look with `orchestr8 get`"),
     errors.OutcomeUnknown.code: (8, "it may or may not have been done: look with `orchestr8 get` before you repeat it"),
     errors.BadRequest.code: (FAILED, ""),

@@ -8,6 +8,8 @@ import click
 
 from orchestr8.cli import output
 from orchestr8.cli.cluster import Cluster, with_cluster
+from orchestr8.cli.failures import UNREACHABLE, Failure
+from orchestr8.errors import Unavailable
 
 
 @click.command(
@@ -23,7 +25,12 @@ def status(cluster: Cluster, form: str | None) -> None:
     """Show masters, nodes and what needs attention."""
     with output.Progress() as progress:
         progress.update(f"asking {cluster.api.server}")
-        answer = cluster.api.get("/orchestr8/v1/status")
+        try:
+            answer = cluster.api.get("/orchestr8/v1/status")
+        except Unavailable as error:
+            raise Failure(
+                error.message, "look on their hosts: systemctl status orchestr8-master", UNREACHABLE
+            ) from error
     if form:
         output.show_object(answer, form)
     else:

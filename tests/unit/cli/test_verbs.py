@@ -181,6 +181,10 @@ def test_every_master_that_does_not_answer_is_named(cli, tmp_path):
     assert result.exit_code == 6
     assert "https://127.0.0.1:1" in result.stderr
     assert "https://127.0.0.1:2" in result.stderr
+    assert "see which masters are up with `orchestr8 status`" in result.stderr
+    result = cli("status")
+    assert result.exit_code == 6
+    assert "next:  look on their hosts: systemctl status orchestr8-master" in result.stderr
 
 
 def test_a_dead_master_is_passed_over(cli, two_pods):
