@@ -69,8 +69,8 @@ def table(figures: Sequence[Figure]) -> str:
         sign = ">=" if figure.at_least else "<="
         target = "" if figure.target is None else f"{sign} {_number(figure.target)} {figure.unit}"
         met = {None: "", True: "yes", False: "NO"}[figure.met]
-        beside = "; ".join(f"{series.label} {_spread(series.values, figure.unit)}" for series in figure.beside)
-        rows.append((figure.name, _spread(figure.values, figure.unit), target, met, beside or figure.published))
+        beside = "; ".join(f"{series.label} {spread(series.values, figure.unit)}" for series in figure.beside)
+        rows.append((figure.name, spread(figure.values, figure.unit), target, met, beside or figure.published))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = [
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]) for row in rows
@@ -88,7 +88,7 @@ def _summary(values: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def _spread(values: Sequence[float], unit: str) -> str:
+def spread(values: Sequence[float], unit: str) -> str:
     middle = f"{_number(statistics.median(values))} {unit}"
     if len(values) == 1:
         return middle

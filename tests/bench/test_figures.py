@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.bench.figures import Figure, Series, as_json, table
+from tests.bench.page import filled
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,35 @@ def test_the_table_prefers_what_was_measured_in_the_same_run_to_what_was_publish
     _, first, second = table(figures).splitlines()
     assert "NO" in first and "bare 0.10 s" in first and "peer" not in first
     assert "1,234 /s" in second and second.endswith("peer 5/s")
+
+
+def test_the_page_takes_figures_from_a_run_and_keeps_the_words_around_them() -> None:
+    page = "\n".join(
+        [
+            "<!-- run -->",
+            "old",
+            "<!-- end of run -->",
+            "| what | target | measured | met | beside | others | bounds |",
+            "|---|---|---|---|---|---|---|",
+            "| a | <= 0.1 s | **9 s** | yes |  | peer 5 s | the disk |",
+            "| not measured | <= 1 s | **0.5 s** | yes |  |  | nothing |",
+        ]
+    )
+    figure = Figure("a", "s", [0.2], target=0.1, beside=[Series("bare", [0.15])])
+    run = {
+        "date": "2026-01-01",
+        "commit": "0123456789abcdef",
+        "command": "python -m tests.bench",
+        "seconds": 1,
+        "parts": {"one": {"before": {"load": [0.25, 0, 0]}}},
+        "machine": {
+            **dict.fromkeys(["cores", "processor", "memory_mib", "system", "kernel", "python", "podman"], "x"),
+            "crun": [],
+            "load": [0.5, 0, 0],
+        },
+        "figures": [as_json(figure)],
+    }
+    lines = filled(page, run).splitlines()
+    assert "| a | <= 0.1 s | **0.20 s** | **no** | bare 0.15 s | peer 5 s | the disk |" in lines
+    assert "| not measured | <= 1 s | **0.5 s** | yes |  |  | nothing |" in lines
+    assert "old" not in lines and any("commit `0123456789ab`" in line for line in lines)
