@@ -42,10 +42,11 @@ def _row(line: str, figures: Mapping[str, Any]) -> str:
 def _run(results: Mapping[str, Any]) -> str:
     machine = results["machine"]
     loads = ", ".join(f"{name} {part['before']['load'][0]:.1f}" for name, part in results["parts"].items())
+    system = f"{machine['system']}, kernel {machine['kernel']}, Python {machine['python']}"
     return (
         f"- {results['date']}, commit `{results['commit'][:12]}`, `{results['command']}`, {results['seconds']} s\n"
-        f"- {machine['cores']} cores ({machine['processor']}, virtual), {machine['memory_mib']} MiB,"
-        f" {machine['system']}, kernel {machine['kernel']}, Python {machine['python']}, {machine['podman']}, {' '.join(machine['crun'])}\n"
+        f"- {machine['cores']} cores ({machine['processor']}, virtual), {machine['memory_mib']} MiB, {system},"
+        f" {machine['podman']}, {' '.join(machine['crun'])}\n"
         f"- load over one minute before the run {machine['load'][0]:.1f}; before each part, its predecessors' work"
         f" included: {loads}\n"
     )
