@@ -16,15 +16,15 @@ from orchestr8 import limits
 from orchestr8.api import codec, deletion
 from orchestr8.api.meta import DeleteOptions
 from orchestr8.api.pod import Pod
-from orchestr8.api.pod_status import PodCondition, PodStatus
+from orchestr8.api.pod_status import PodStatus
 from orchestr8.errors import Conflict, Forbidden, Invalid, NotFound, Orchestr8Error
 from orchestr8.master.steps import Step
 from orchestr8.store.command import Compare, Delete, Key, Put
 from orchestr8.store.view import View
 
 _TERMINAL = ("Succeeded", "Failed")
-# Conditions of a pod that are not its node's to set.
-_FOREIGN_CONDITIONS = ("PodScheduled", "DisruptionTarget")
+# A pod's conditions that its node decides. All others are other writers', and what the node repeats of them may be old.
+_NODES_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "ContainersReady", "Ready")
 
 
 class PodReport(msgspec.Struct, frozen=True):
@@ -119,8 +119,9 @@ def _decoded(data: bytes) -> PodStatus:
 
 def _merged(old: PodStatus, new: PodStatus) -> PodStatus:
     """The node's words, with the conditions that others own and what the node leaves out because it never changes."""
-    kept: dict[str, PodCondition] = {c.type: c for c in old.conditions if c.type in _FOREIGN_CONDITIONS}
-    conditions = (*kept.values(), *(c for c in new.conditions if c.type not in kept))
+    kept = {c.type: c for c in old.conditions if c.type not in _NODES_CONDITIONS}
+    own = {"PodScheduled", *_NODES_CONDITIONS} - kept.keys()  # a pod that was made with its node was never scheduled
+    conditions = (*kept.values(), *(c for c in new.conditions if c.type in own))
     return msgspec.structs.replace(new, conditions=conditions, qos_class=new.qos_class or old.qos_class)
 
 

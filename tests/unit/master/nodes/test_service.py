@@ -178,6 +178,20 @@ async def test_statuses_of_own_pods_are_written_in_one_transaction(autojump_cloc
         assert get(made, Pod, "a").status.conditions[0].type == "PodScheduled"
 
 
+async def test_conditions_of_other_writers_stay_as_they_wrote_them(autojump_clock: trio.abc.Clock) -> None:
+    async with masters("m1") as made, made.worker("w1", "m1") as worker:
+        await register(worker)
+        gate, removed = "example.com/gate", "example.com/removed"
+        made.store.put(pod("a"))
+        there = get(made, Pod, "a")
+        conditions = (*there.status.conditions, PodCondition(type=gate, status="True"))
+        made.store.put(msgspec.structs.replace(there, status=PodStatus(phase="Pending", conditions=conditions)))
+        said = [PodCondition(type=type_, status="False") for type_ in (gate, removed, "PodScheduled", "Ready")]
+        await worker.call("node.status", {"pods": [status("a", phase="Running", conditions=tuple(said))]})
+        found = {each.type: each.status for each in get(made, Pod, "a").status.conditions}
+        assert found == {"PodScheduled": "True", gate: "True", "Ready": "False"}
+
+
 async def test_the_same_status_again_writes_nothing(autojump_clock: trio.abc.Clock) -> None:
     async with masters("m1") as made, made.worker("w1", "m1") as worker:
         await register(worker)
