@@ -57,7 +57,8 @@ def nothing_acknowledged_is_lost(world: World, client: Client) -> list[str]:
 
 
 async def converged(world: World) -> list[str]:
-    """All masters agree; every Deployment has its replicas, ready, behind its Service; no container is left over."""
+    """All masters agree; what was made is there; every Deployment has its replicas, ready, behind its Service; no
+    container is left over."""
     masters = world.api()
     if len(masters) < len(world.masters):
         return ["a master is down"]
@@ -65,6 +66,7 @@ async def converged(world: World) -> list[str]:
         return ["masters are at different revisions"]
     view = masters[0].store.view()
     complaints = [f"node {n.metadata.name} is not ready" for n in view.list(Node) if not _is(n, "Ready")]
+    complaints += [f"{key.kind} {key.name} is gone" for key in sorted(world.created) if view.stored(*key) is None]
     for deployment in view.list(Deployment):
         complaints += _deployment(view, deployment)
     wanted = {pod.metadata.uid for pod in view.list(Pod)}

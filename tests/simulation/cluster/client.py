@@ -18,7 +18,7 @@ from orchestr8.api.service import Service
 from orchestr8.api.workloads import Deployment
 from orchestr8.errors import Orchestr8Error, Unavailable
 from orchestr8.master.apiserver.deps import ApiDeps
-from orchestr8.store.command import ABSENT, Compare, Delete, Key, Put, Txn
+from orchestr8.store.command import ABSENT, PRESENT, Compare, Delete, Key, Put, Txn
 from tests.simulation.cluster.world import World
 
 T = TypeVar("T", bound=Object)
@@ -44,8 +44,16 @@ class Client:
             generation=1,
         )
         key = _key(obj)
-        txn = Txn(f"create-{key.kind}-{key.name}", (Compare(key, ABSENT),), (Put(key, codec.encode(obj)),))
-        await self._until_done(lambda deps: txn)
+        compares = (Compare(Key("Namespace", "", "default"), PRESENT), Compare(key, ABSENT))
+
+        def missing(deps: ApiDeps) -> Txn | None:
+            """A new request each time: one that was refused stays refused."""
+            if deps.store.view().stored(*key) is not None:
+                return None
+            return Txn(self.world.random.randbytes(8).hex(), compares, (Put(key, codec.encode(obj)),))
+
+        await self._until_done(missing)
+        self.world.created.add(key)
 
     async def scale(self, name: str, replicas: int) -> None:
         def change(deps: ApiDeps) -> Txn | None:
@@ -134,10 +142,8 @@ class Client:
                     return
                 except (Unavailable, trio.TooSlowError):
                     continue
-                except Orchestr8Error as error:
-                    if error.code == "AlreadyExists":
-                        return
-                    continue
+                except Orchestr8Error:
+                    continue  # another look, another try
             await trio.sleep(0.5)
 
 

@@ -25,6 +25,7 @@ from orchestr8.names import Names
 from orchestr8.pki import ca
 from orchestr8.raft.store import ReplicatedStore
 from orchestr8.rpc.service import MASTERS, NODES
+from orchestr8.store.command import Key
 from orchestr8.supervise import Lifetime
 from orchestr8.worker.agent.agent import run_on
 from orchestr8.worker.agent.node.fake import FakeHost
@@ -155,6 +156,7 @@ class World:
         self.workers = {
             f"w{number}": SimWorker(self, f"w{number}", f"10.0.1.{number}") for number in range(1, workers + 1)
         }
+        self.created: set[Key] = set()  # what a user made and nobody deleted: it must be there in the end
         self.story: list[str] = []
 
     def tell(self, line: str) -> None:
