@@ -101,6 +101,16 @@ def test_a_misspelt_field_is_refused_with_its_path(kubectl: Program) -> None:
     assert 'unknown field "spec.template.spec.containers[0].imagee"' in told
 
 
+def test_a_misspelt_field_is_a_warning_or_nothing_for_whom_asks_so(kubectl: Program) -> None:
+    wrong = config_map("c", a="1")
+    wrong["metadata"]["label"] = {"a": "b"}
+    told = kubectl("apply", "--validate=warn", "-f", "-", stdin=json.dumps(wrong))
+    assert 'Warning: unknown field "metadata.label"' in told.stderr and "configmap/c created" in told.stdout
+    kubectl("delete", "cm", "c")
+    told = kubectl("apply", "--validate=ignore", "-f", "-", stdin=json.dumps(wrong))
+    assert told.stderr == "" and "configmap/c created" in told.stdout
+
+
 def test_an_ill_typed_field_is_refused_with_its_path(kubectl: Program) -> None:
     wrong = deployment()
     wrong["spec"]["template"]["spec"]["containers"][0]["ports"] = [{"containerPort": "http"}]
