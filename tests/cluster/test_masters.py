@@ -14,7 +14,7 @@ import pytest
 
 from tests.cluster import containers
 from tests.cluster.api import NODES, Api, Refused, Unreachable, is_ready, until
-from tests.cluster.cluster import Cluster
+from tests.cluster.cluster import API_PORT, Cluster
 from tests.cluster.lab import Host
 from tests.cluster.manifests import config_map, deployment, service
 from tests.cluster.space import Space, space
@@ -104,8 +104,11 @@ def test_after_the_leaders_death_writes_go_on_and_nothing_acknowledged_is_lost(c
 def test_the_controllers_go_on_after_the_leaders_death(cluster: Cluster, here: Space) -> None:
     here.create(deployment("scaled", replicas=1), service("scaled"))
     here.live_pods("scaled", 1)
-    cluster.kill(cluster.leader(), "master")
-    cluster.kubectl("scale", "-n", here.name, "deployment/scaled", "--replicas=3", timeout_seconds=90)
+    leader = cluster.leader()
+    cluster.kill(leader, "master")
+    until("another leads", cluster.leader, holds=lambda name: name != leader, seconds=60)
+    living = f"--server=https://{others(cluster, leader)[0].ip}:{API_PORT}"  # the kubeconfig may name the dead one
+    cluster.kubectl(living, "scale", "-n", here.name, "deployment/scaled", "--replicas=3", timeout_seconds=90)
     here.backends_when("scaled", {pod["status"]["podIP"] for pod in here.live_pods("scaled", 3)})
     here.delete("Deployment", "scaled")
 
