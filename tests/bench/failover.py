@@ -17,7 +17,7 @@ from tests.bench.figures import Figure, Series
 from tests.bench.objects import CONFIG_MAPS, DEPLOYMENTS, PODS, deployment, is_running
 from tests.bench.pods import remove_deployment
 from tests.bench.writers import Open, writing
-from tests.cluster.api import NODES, Refused, Unreachable, is_ready, until
+from tests.cluster.api import NODES, Refused, is_ready
 from tests.cluster.cluster import API_PORT, Cluster
 
 KILLED_TARGET_SECONDS = 1.5
@@ -33,7 +33,7 @@ def leader_killed(cluster: Cluster, way: Way, repetitions: int, beside: Sequence
             killed = time.monotonic()
             cluster.kill(leader, "master")
             taken.append(writers.longest_silence(killed)[1] - killed)
-        _back(cluster, way, leader)
+        _back(cluster, leader)
     return [
         Figure(
             "leader SIGKILL to next acknowledged write",
@@ -58,7 +58,7 @@ def leader_cut_off(cluster: Cluster, way: Way, repetitions: int) -> list[Figure]
             cluster.processes.pop(f"{leader}-master")
             taken.append(writers.longest_silence(cut)[1] - cut)
         host.boot()
-        _back(cluster, way, leader)
+        _back(cluster, leader)
     published = "Docker Swarm 13.7 s (link cut)"
     return [Figure("leader's power cut to next acknowledged write", "s", taken, published=published)]
 
@@ -75,7 +75,7 @@ def handed_over(cluster: Cluster, way: Way, repetitions: int) -> list[Figure]:
             ended.append(time.monotonic() - told)
             before, after = writers.longest_silence(told)
             gaps.append(after - before)
-        _back(cluster, way, leader)
+        _back(cluster, leader)
     return [
         Figure(
             "leader SIGTERM (planned hand-over): longest gap between writes",
@@ -167,22 +167,10 @@ def _survivors(cluster: Cluster, way: Way, leader: str) -> list[Open]:
     return [partial(opened, host.name, host.ip) for host in cluster.masters if host.name != leader]
 
 
-def _back(cluster: Cluster, way: Way, name: str) -> None:
-    """The master runs again and has caught up: it serves, and every master sees every other."""
+def _back(cluster: Cluster, name: str) -> None:
+    """The master runs again and every master is connected to every other: what happens next finds a whole cluster."""
     cluster.start_master(name)
-    server = f"https://{cluster.lab[name].ip}:{API_PORT}"
-
-    def serves() -> bytes:
-        try:
-            with Requests(way, server) as ask:
-                return ask.bytes("GET", "/readyz")
-        except OSError as error:
-            raise Unreachable(str(error)) from error
-
-    until(f"{name} serves", serves, holds=bool)
-    until(
-        "all masters are connected", cluster.status, holds=lambda found: all(m["connected"] for m in found["masters"])
-    )
+    cluster.wait_masters()
 
 
 def _make(ask: Requests, path: str) -> None:
